@@ -1,0 +1,87 @@
+/** What the devicemapper driver needs of kernel and tools, and what of it is missing here. */
+import { LaminaError, messageOf } from "../../../runtime/core/errors.ts";
+import type { Operation } from "../../../runtime/core/operation.ts";
+import { runCommand } from "../../../runtime/host/command.ts";
+import { mapperTargets } from "../../../runtime/host/device_mapper.ts";
+import { isRoot } from "../../../runtime/host/host_facts.ts";
+import { FILE_SYSTEM_TOOLS } from "./file_systems.ts";
+import type { DevicemapperSettings } from "./options.ts";
+
+/** The missing parts, each a clause that says what to install or load. Without `settings`: what every pool needs. */
+export async function lackingParts(
+  settings: DevicemapperSettings | undefined,
+  operation: Operation,
+): Promise<string[]> {
+  if (!isRoot()) return ["it needs root"];
+  const lacking = await lackingTargets(operation);
+  const tools: Array<[string, string]> = [
+    ["thin_ls", "thin-provisioning-tools"],
+    ["thin_check", "thin-provisioning-tools"],
+  ];
+  if (settings !== undefined) {
+    const { programs, package: name } = FILE_SYSTEM_TOOLS[settings.fs];
+    tools.push(...programs.map((program): [string, string] => [program, name]));
+    if (settings.backing.kind === "lvm") tools.push(["lvchange", "lvm2"]);
+    if (settings.backing.kind === "loop" && !await exists("/dev/loop-control")) {
+      await load("loop", operation);
+      if (!await exists("/dev/loop-control")) lacking.push("the kernel has no loop devices: load the module loop");
+    }
+  }
+  for (const [program, name] of tools) {
+    if (!await isInstalled(program)) lacking.push(`${program} is not installed: install the package ${name}`);
+  }
+  return lacking;
+}
+
+async function lackingTargets(operation: Operation): Promise<string[]> {
+  let found = targets();
+  if (!(found instanceof Map && found.has("thin-pool"))) {
+    const said = await load("dm_thin_pool", operation);
+    found = targets();
+    if (!(found instanceof Map)) {
+      return [`the kernel has no device mapper (${found}): load the module dm_thin_pool (${said})`];
+    }
+    if (!found.has("thin-pool")) {
+      return [
+        `the kernel has no thin provisioning: load the module dm_thin_pool (CONFIG_DM_THIN_PROVISIONING; ${said})`,
+      ];
+    }
+  }
+  return [];
+}
+
+function targets(): Map<string, string> | string {
+  try {
+    return mapperTargets();
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** Tries to load a module; what modprobe said. */
+async function load(module: string, { signal }: Operation): Promise<string> {
+  try {
+    const { code, stderr } = await runCommand("modprobe", [module], { signal, timeout_ms: 30_000 });
+    return code === 0 ? "modprobe loaded it" : stderr.trim().slice(0, 200);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof LaminaError) return error.message;
+    throw error;
+  }
+}
+
+async function isInstalled(program: string): Promise<boolean> {
+  const path = Deno.env.get("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  for (const directory of path.split(":")) if (directory !== "" && await exists(`${directory}/${program}`)) return true;
+  return false;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
+  }
+}

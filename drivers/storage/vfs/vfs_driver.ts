@@ -1,0 +1,75 @@
+/**
+ * The vfs storage driver: every snapshot is a whole copy of its parent, by reflink where the file system can. It needs
+ * nothing from the kernel but bind mounts and works everywhere; it is what remains when nothing better does.
+ */
+import type { Mount } from "../../../runtime/core/mount.ts";
+import type { Operation } from "../../../runtime/core/operation.ts";
+import { fileSystemStatus } from "../../../runtime/host/disk.ts";
+import { DirectoryTrees } from "../directory_trees.ts";
+import { type DriverContext, type DriverFactory, refuseUnknownOptions } from "../driver_factory.ts";
+import type { DriverCapabilities } from "../port.ts";
+import { probeProjectQuota, ProjectLimits } from "../project_limits.ts";
+import { readOnlyBind, SnapshotDriver } from "../snapshot_driver.ts";
+import type { NewTree } from "../snapshot_trees.ts";
+
+const capabilities: DriverCapabilities = {
+  quota: false,
+  parallelApply: false,
+  nativeDiff: false,
+  rootless: true,
+  copyOnWrite: false,
+};
+
+/** Opens the vfs driver; it works on every file system. */
+export const vfsFactory: DriverFactory = {
+  name: "vfs",
+  probe({ directory }) {
+    return new Promise((resolve) => {
+      const { enforced, why, needs } = probeProjectQuota(directory, "anybody");
+      resolve({
+        supported: true,
+        reasons: [`${enforced ? "limits" : "no limits"} for containers: ${why}`],
+        capabilities: { ...capabilities, quota: enforced, inodeQuota: enforced },
+        needs,
+      });
+    });
+  },
+  open(context) {
+    return new Promise((resolve) => {
+      refuseUnknownOptions("vfs", context.options, []);
+      resolve(new VfsDriver(context));
+    });
+  },
+};
+
+class CopiedTrees extends DirectoryTrees {
+  protected override async fill(id: number, { parent }: NewTree, operation: Operation): Promise<void> {
+    await this.engine.copyTree(this.tree(parent!), this.tree(id), operation);
+  }
+}
+
+class VfsDriver extends SnapshotDriver<CopiedTrees> {
+  readonly capabilities: DriverCapabilities;
+  readonly status: Readonly<Record<string, string>>;
+
+  constructor(context: DriverContext) {
+    // A limit counts what a snapshot takes, and here that is the copy of its parent, too.
+    const quota = probeProjectQuota(context.directory, "anybody");
+    const limits = quota.enforced ? new ProjectLimits(context.directory) : undefined;
+    super("vfs", context, new CopiedTrees(context.directory, context.engine, limits));
+    this.capabilities = { ...capabilities, quota: quota.enforced, inodeQuota: quota.enforced };
+    this.status = {
+      backing_filesystem: fileSystemStatus(context.directory).type,
+      copies: "every snapshot is a whole copy of its parent, by reflink where the file system can",
+      quota: quota.why,
+    };
+  }
+
+  protected override activeMount(id: number): Mount {
+    return { type: "bind", source: this.trees.tree(id), target: "", options: ["bind", "rw"] };
+  }
+
+  protected override viewMount(_id: number, chain: readonly number[]): Mount {
+    return readOnlyBind(this.trees.tree(chain[0]!));
+  }
+}

@@ -1,0 +1,2 @@
+/** Lamina's version, for the API. */
+export { VERSION } from "../core/version.ts";

@@ -1,0 +1,205 @@
+/** `lamina container …` */
+import { resolve } from "@std/path/posix";
+import type { Container, ContainerChange } from "../../core/specs/container.ts";
+import type { RemovalResult } from "../../core/specs/image.ts";
+import { parseMountFlag, parseTmpfsFlag, parseVolumeFlag } from "../../core/volume_flag.ts";
+import { apiPath } from "../client.ts";
+import { type Command, command } from "../command.ts";
+import { copyCommand } from "../copy/copy_command.ts";
+import { humanAge, printable, shortId } from "../human.ts";
+import { keyValues } from "../key_values.ts";
+import { refuseTerminal, saveArchive } from "../save_archive.ts";
+import { COMMIT_FLAGS, commitContainer } from "./commit.ts";
+import { printRemoval } from "./removal.ts";
+
+const CONTAINER = { name: "CONTAINER", help: "name, id or unique id prefix", complete: "container" } as const;
+const CONTAINERS = { ...CONTAINER, repeated: true } as const;
+
+const createContainer = command({
+  words: ["container", "create"],
+  summary: "Create a container: an RW layer on an image, and its volumes",
+  description:
+    "Prints the container's name. A named volume is made at its first use; a missing host directory of -v too.",
+  arguments: [{ name: "IMAGE", help: "reference, id or unique id prefix", complete: "image" }],
+  flags: {
+    name: { kind: "text", value: "NAME", help: "Name; absent: made up" },
+    volume: {
+      kind: "list",
+      short: "v",
+      value: "SRC:DST[:ro]",
+      help: "Host path or named volume",
+      complete: "directory",
+    },
+    mount: { kind: "list", value: "K=V,…", help: "type=bind|volume|tmpfs,source=…,target=…[,readonly]" },
+    tmpfs: { kind: "list", value: "DST[:size=…]", help: "Memory that vanishes with the mount" },
+    "read-only": { kind: "switch", help: "The root is read-only; volumes keep their own mode" },
+    rm: { kind: "switch", help: "Remove the container when it is unmounted" },
+    "storage-opt": { kind: "list", value: "K=V", help: "size=… and inodes=… limit the RW layer where the driver can" },
+    label: { kind: "list", value: "K=V", help: "Label" },
+  },
+  examples: [
+    ["container create team/web:1 --name shop", "a container"],
+    ["container create team/web:1 --name shop -v data:/var/lib/shop -v ./conf:/etc/shop:ro", "with volumes"],
+    ["container create db:1 --tmpfs /run:size=64m --read-only", "a read-only root with one place to write"],
+  ],
+  async run({ arguments: [image], flags, output, signal, client }) {
+    const absolute = (path: string) => resolve(path);
+    const body = {
+      image,
+      name: flags.name,
+      mounts: [
+        ...flags.volume.map((text) => parseVolumeFlag(text, absolute)),
+        ...flags.mount.map((text) => parseMountFlag(text, absolute)),
+        ...flags.tmpfs.map((text) => parseTmpfsFlag(text)),
+      ],
+      read_only: flags["read-only"],
+      auto_remove: flags.rm,
+      labels: keyValues("--label", flags.label, { bare: true }),
+      storage_options: keyValues("--storage-opt", flags["storage-opt"]),
+    };
+    const container = await (await client()).json<Container>("POST", "/v1/containers", { body, signal });
+    if (output.asJson) output.json(container);
+    else output.line(container.name);
+  },
+});
+
+const mountContainer = command({
+  words: ["container", "mount"],
+  summary: "Assemble the rootfs and print where it is; mounted already is success",
+  arguments: [CONTAINER],
+  examples: [["container mount shop", "prints the path and nothing else"], [
+    'chroot "$(lamina container mount shop)" sh',
+    "a shell in it",
+  ]],
+  async run({ arguments: [name], output, signal, client }) {
+    const path = apiPath`/v1/containers/${name!}/mount`;
+    const container = await (await client()).json<Container>("POST", path, { signal });
+    if (output.asJson) output.json(container);
+    else output.line(container.rootfs);
+  },
+});
+
+const unmountContainer = command({
+  words: ["container", "unmount"],
+  summary: "Take the rootfs apart; not mounted is success",
+  arguments: [CONTAINERS],
+  flags: { lazy: { kind: "switch", help: "Detach now, finish when the last user leaves" } },
+  examples: [["container unmount shop", "the RW layer stays"]],
+  async run({ arguments: names, flags, output, signal, client }) {
+    const api = await client();
+    for (const name of names) {
+      await api.json("POST", apiPath`/v1/containers/${name}/unmount`, { body: { lazy: flags.lazy }, signal });
+      if (output.asJson) output.json({});
+    }
+  },
+});
+
+const listContainers = command({
+  words: ["container", "ls"],
+  summary: "List containers",
+  examples: [["container ls", "names, images, whether they are mounted"]],
+  async run({ output, signal, client }) {
+    const containers = await (await client()).json<Container[]>("GET", "/v1/containers", { signal });
+    if (output.asJson) return output.json(containers);
+    if (output.quiet) return containers.forEach(({ name }) => output.line(name));
+    const now_ms = Date.now();
+    output.table<Container>([
+      { title: "NAME", value: ({ name }) => name },
+      { title: "ID", value: ({ id }) => shortId(id) },
+      { title: "IMAGE", value: ({ image }) => image },
+      { title: "STATE", value: ({ mounted }) => mounted ? "mounted" : "created" },
+      { title: "VOLUMES", value: ({ mounts }) => mounts.length, right: true },
+      { title: "CREATED", value: ({ created_at }) => humanAge(created_at, now_ms) },
+    ], containers);
+  },
+});
+
+const inspectContainer = command({
+  words: ["container", "inspect"],
+  summary: "Show a container as JSON, with the OCI runtime-spec mounts",
+  arguments: [CONTAINERS],
+  flags: { size: { kind: "switch", short: "s", help: "Also measure the RW layer" } },
+  examples: [["container inspect shop", "paths, mounts, config"], ["container inspect --size shop", "and its size"]],
+  async run({ arguments: names, flags, output, signal, client }) {
+    const api = await client();
+    for (const name of names) {
+      const options = { query: { size: flags.size }, signal };
+      const container = await api.json<Container>("GET", apiPath`/v1/containers/${name}`, options);
+      if (output.asJson) output.json(container);
+      else output.document(container);
+    }
+  },
+});
+
+const diffContainer = command({
+  words: ["container", "diff"],
+  summary: "What changed against the image: A added, C changed, D deleted",
+  arguments: [CONTAINER],
+  examples: [["container diff shop", "one path a line"]],
+  async run({ arguments: [name], output, signal, client }) {
+    const path = apiPath`/v1/containers/${name!}/diff`;
+    const changes = await (await client()).json<ContainerChange[]>("GET", path, { signal });
+    if (output.asJson) return output.json(changes);
+    for (const change of changes) output.line(`${change.kind} ${printable(change.path)}`);
+  },
+});
+
+const commitCommand = command({
+  words: ["container", "commit"],
+  summary: "Make an image of a container",
+  description: "What changed becomes one more layer; the others are shared. Prints the new image's id.",
+  arguments: [CONTAINER, { name: "REF", help: "name[:tag] of the new image", optional: true }],
+  flags: COMMIT_FLAGS,
+  examples: [
+    ["container commit shop shop:patched", "under a name"],
+    ["container commit shop --ref shop:2 --change 'CMD [\"serve\"]' -m 'new default'", "with another config"],
+  ],
+  run: commitContainer,
+});
+
+const exportContainer = command({
+  words: ["container", "export"],
+  summary: "Write the rootfs, without its volumes, as a tar",
+  arguments: [CONTAINER],
+  flags: { output: { kind: "text", short: "o", value: "FILE", help: "file, or - (default)", complete: "file" } },
+  examples: [["container export shop -o shop.tar", "to a file"], ["container export shop | tar -t", "to a program"]],
+  async run(context) {
+    const { arguments: [name], flags, signal, client } = context;
+    const target = flags.output ?? "-";
+    refuseTerminal(target);
+    const stream = await (await client()).bytes(apiPath`/v1/containers/${name!}/export`, { signal });
+    await saveArchive(context, stream, target);
+  },
+});
+
+const removeContainer = command({
+  words: ["container", "rm"],
+  summary: "Remove containers and their RW layers; named volumes and host directories stay",
+  arguments: [CONTAINERS],
+  flags: {
+    volumes: { kind: "switch", short: "v", help: "Remove their anonymous volumes too" },
+    force: { kind: "switch", short: "f", help: "Unmount them first" },
+  },
+  examples: [["container rm shop", "refused while it is mounted"], ["container rm -f -v shop", "in any case"]],
+  async run({ arguments: names, flags, output, signal, client }) {
+    const api = await client();
+    for (const name of names) {
+      const options = { query: { force: flags.force, volumes: flags.volumes }, signal };
+      printRemoval(output, await api.json<RemovalResult>("DELETE", apiPath`/v1/containers/${name}`, options));
+    }
+  },
+});
+
+/** See the head of the file. */
+export const containerCommands: readonly Command[] = [
+  createContainer,
+  mountContainer,
+  unmountContainer,
+  listContainers,
+  inspectContainer,
+  diffContainer,
+  commitCommand,
+  exportContainer,
+  copyCommand,
+  removeContainer,
+];

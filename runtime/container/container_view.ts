@@ -1,0 +1,90 @@
+/** A container as the API shows it. */
+import type { Container, ContainerSummary } from "../core/model/container.ts";
+import type { RootLayout } from "../core/root_layout.ts";
+import type { Reader } from "../store/store.ts";
+import { type ContainerRow, findContainerRow, specOf } from "./container_rows.ts";
+import { planMounts } from "./mount_plan.ts";
+import { type ImageProcess, runtimeSpecParts } from "./runtime_spec.ts";
+
+/** How many images and containers are kept in the form in which they are shown. */
+const MAX_KEPT = 10_000;
+
+/** What never changes of a container. */
+type Lasting = Omit<ContainerSummary, "mounted">;
+
+/** Shows rows. What cannot change is kept: a list of a thousand containers is asked for often. */
+export class ContainerViews {
+  readonly #processes = new Map<string, ImageProcess>();
+  readonly #lasting = new Map<string, Lasting>();
+
+  constructor(
+    private readonly reader: Reader,
+    private readonly layout: RootLayout,
+    private readonly driver: { readonly name: string },
+  ) {}
+
+  /** @param mounted What the kernel says. */
+  of(row: ContainerRow, mounted: boolean): Container {
+    const spec = specOf(row);
+    const planned = planMounts(spec.mounts, this.layout);
+    const summary = this.#summaryOf(row);
+    return {
+      ...structuredClone(summary),
+      mounted,
+      oci: runtimeSpecParts(summary.rootfs, spec.read_only, planned, this.#process(row.image_id)),
+    };
+  }
+
+  /** All that exist for their users, oldest first. @param mounted Mount points, as the kernel says. */
+  list(mounted: ReadonlySet<string>): ContainerSummary[] {
+    const ids = this.reader.all<{ id: string; name: string }>(
+      "SELECT id, name FROM containers WHERE state = 'ready' ORDER BY created_at_ms, id",
+    );
+    return ids.map(({ id, name }) => {
+      let lasting = this.#lasting.get(id);
+      if (lasting?.name !== name) {
+        if (this.#lasting.size >= MAX_KEPT) this.#lasting.clear();
+        // Read in the same turn of the event loop: the row is still there.
+        lasting = this.#summaryOf(findContainerRow(this.reader, id)!);
+        this.#lasting.set(id, deepFreeze(lasting));
+      }
+      return { ...lasting!, mounted: mounted.has(lasting!.rootfs) };
+    });
+  }
+
+  #summaryOf(row: ContainerRow): Lasting {
+    const spec = specOf(row);
+    return {
+      id: row.id,
+      name: row.name,
+      image: spec.image,
+      image_id: row.image_id,
+      created_at: new Date(row.created_at_ms).toISOString(),
+      rootfs: this.layout.rootfs(row.id),
+      read_only: spec.read_only,
+      auto_remove: spec.auto_remove,
+      labels: spec.labels,
+      storage_options: spec.storage_options,
+      storage_driver: this.driver.name,
+      mounts: spec.mounts,
+    };
+  }
+
+  #process(imageId: string): ImageProcess {
+    const known = this.#processes.get(imageId);
+    if (known !== undefined) return known;
+    const row = this.reader.get<{ config: Uint8Array }>("SELECT config FROM images WHERE id = ?", imageId);
+    const config = JSON.parse(new TextDecoder().decode(row?.config ?? new TextEncoder().encode("{}")));
+    const process: ImageProcess = config.config ?? {};
+    if (this.#processes.size >= MAX_KEPT) this.#processes.clear();
+    this.#processes.set(imageId, process);
+    return process;
+  }
+}
+
+/** What several callers are given is nobody's to change. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  Object.values(value).forEach(deepFreeze);
+  return Object.freeze(value);
+}

@@ -1,0 +1,80 @@
+/** What an OCI runtime (crun, runc) must be told about a container. Pure. */
+import type { Container } from "../core/specs/container.ts";
+import type { PlannedMount } from "./mount_plan.ts";
+
+type RuntimeSpec = Container["oci"];
+type RuntimeMount = RuntimeSpec["mounts"][number];
+
+/** The parts of an image's config that matter for running it. */
+export interface ImageProcess {
+  readonly Entrypoint?: readonly string[] | null;
+  readonly Cmd?: readonly string[] | null;
+  readonly Env?: readonly string[] | null;
+  readonly WorkingDir?: string;
+  readonly User?: string;
+}
+
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** File systems that every process expects and that belong to the runtime's namespaces, not to the root. */
+const kernelMounts: readonly RuntimeMount[] = [
+  { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
+  {
+    destination: "/dev",
+    type: "tmpfs",
+    source: "tmpfs",
+    options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+  },
+  {
+    destination: "/dev/pts",
+    type: "devpts",
+    source: "devpts",
+    options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+  },
+  {
+    destination: "/dev/shm",
+    type: "tmpfs",
+    source: "shm",
+    options: ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
+  },
+  { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: ["nosuid", "noexec", "nodev"] },
+  { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
+];
+
+/**
+ * `root`, `mounts` and `process` for a config.json.
+ *
+ * The volumes are mounted in the root already. Only those that the runtime's own mounts would cover (a volume at
+ * `/dev/shm`, say) are listed once more, from their sources: a path through the root might follow a link of the image.
+ */
+export function runtimeSpecParts(
+  rootfs: string,
+  readOnly: boolean,
+  planned: readonly PlannedMount[],
+  image: ImageProcess,
+): RuntimeSpec {
+  const taken = new Set(planned.map(({ target }) => target));
+  const kernel = kernelMounts.filter((mount) => !taken.has(mount.destination));
+  const covered = planned.filter(({ target }) => kernelMounts.some((mount) => isBelow(target, mount.destination)))
+    .map(({ target, mount }): RuntimeMount => ({
+      destination: target,
+      type: mount.type,
+      source: mount.source,
+      options: [...mount.options],
+    }));
+  const env = image.Env ?? [];
+  return {
+    root: { path: rootfs, readonly: readOnly },
+    mounts: [...kernel.map((mount) => ({ ...mount, options: [...mount.options] })), ...covered],
+    process: {
+      args: [...(image.Entrypoint ?? []), ...(image.Cmd ?? [])],
+      env: env.some((line) => line.startsWith("PATH=")) ? [...env] : [defaultPath, ...env],
+      cwd: image.WorkingDir || "/",
+      user: image.User ?? "",
+    },
+  };
+}
+
+function isBelow(target: string, destination: string): boolean {
+  return target === destination || target.startsWith(`${destination}/`);
+}

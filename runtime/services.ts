@@ -1,0 +1,207 @@
+/**
+ * What a Lamina runtime offers, as interfaces: the API's handlers and `mod.ts` see these, `runtime/runtime.ts` wires
+ * the implementations. Every verb is idempotent where its name allows it, takes an {@linkcode Operation}, and throws
+ * {@linkcode LaminaError} only.
+ */
+import type { Operation } from "./core/operation.ts";
+import type {
+  CommitRequest,
+  Container,
+  ContainerChange,
+  ContainerRequest,
+  ContainerSummary,
+  PathStat,
+} from "./core/model/container.ts";
+import type {
+  ExportCompression,
+  ExportFormat,
+  Image,
+  ImageSummary,
+  ImportResult,
+  RemovalResult,
+} from "./core/model/image.ts";
+import type { Union, UnionRequest } from "./core/model/union.ts";
+import type { Volume, VolumeRequest } from "./core/model/volume.ts";
+import type {
+  CheckResult,
+  DiskUsage,
+  DoctorItem,
+  Event,
+  Info,
+  MigrationRequest,
+  MigrationResult,
+} from "./core/model/system.ts";
+
+/** Bytes on their way in or out. */
+export type ByteStream = ReadableStream<Uint8Array<ArrayBuffer>>;
+
+/** Where an image comes from. */
+export type ImportSource = { readonly path: string } | { readonly stream: ByteStream };
+
+/** How an image is imported. */
+export interface ImportOptions {
+  /** Name for the image; needed for a rootfs tar, replaces the archive's own names otherwise. */
+  readonly reference?: string;
+  /** `os/arch[/variant]`; absent: this machine's. */
+  readonly platform?: string;
+}
+
+/** How an image is exported. */
+export interface ExportOptions {
+  /** OCI layout or `docker save` archive. */
+  readonly format: ExportFormat;
+  /** Of the layers. */
+  readonly compression: ExportCompression;
+}
+
+/** Images. An image is named by reference, id, or unique id prefix of at least 4 digits. */
+export interface ImageService {
+  /**
+   * Unpacks the layers that are not there yet, and names the images.
+   *
+   * @throws `INVALID_ARGUMENT` (malformed or hostile), `DATA_LOSS` (digests differ), `RESOURCE_EXHAUSTED`; nothing is left.
+   */
+  import(source: ImportSource, options: ImportOptions, operation: Operation): Promise<ImportResult>;
+  /** All images. */
+  list(): ImageSummary[];
+  /** One image. @throws `NOT_FOUND` */
+  inspect(image: string): Image;
+  /** Gives the image one more reference; whatever had it before loses it. @throws `NOT_FOUND` */
+  tag(image: string, reference: string, operation: Operation): Promise<void>;
+  /** One tar archive of several images. The stream fails, it never ends short. */
+  export(images: readonly string[], options: ExportOptions, operation: Operation): Promise<ByteStream>;
+  /** Removes a reference and, with the last one, the image and the layers that nothing else needs. */
+  remove(image: string, options: { readonly force: boolean }, operation: Operation): Promise<RemovalResult>;
+  /** Images without a reference, or with `all` every image that no container uses. */
+  prune(options: { readonly all: boolean }, operation: Operation): Promise<RemovalResult>;
+}
+
+/** Containers. A container is named by name, id, or unique id prefix. */
+export interface ContainerService {
+  /**
+   * Makes a container, and the volumes that it is the first to name. Nothing is mounted yet.
+   *
+   * @throws `NOT_FOUND` (image, bind source), `ALREADY_EXISTS` (name), `INVALID_ARGUMENT`, `UNSUPPORTED` (size); then
+   * nothing has changed.
+   */
+  /** With `mount` the root is mounted, too, in hardly more time than that takes; when it cannot be, nothing was created. */
+  create(spec: ContainerRequest, operation: Operation, options?: { readonly mount?: boolean }): Promise<Container>;
+  /** Assembles the rootfs; mounted already is success. */
+  mount(container: string, operation: Operation): Promise<Container>;
+  /** Takes it apart; not mounted is success. With `auto_remove` the container goes too. */
+  unmount(container: string, options: { readonly lazy: boolean }, operation: Operation): Promise<void>;
+  /** All containers, oldest first. */
+  list(): ContainerSummary[];
+  /** One container; with `size` its RW layer is measured. @throws `NOT_FOUND` */
+  inspect(container: string, options: { readonly size: boolean }, operation: Operation): Promise<Container>;
+  /** What differs from the image, sorted by path. @throws `NOT_FOUND` */
+  diff(container: string, operation: Operation): Promise<ContainerChange[]>;
+  /** Makes an image of the container's image and its RW layer, mounted or not. Volumes are no part of it. */
+  commit(container: string, options: CommitRequest, operation: Operation): Promise<Image>;
+  /** The rootfs without its volumes, as one tar. */
+  export(container: string, operation: Operation): Promise<ByteStream>;
+  /**
+   * What a path of the rootfs is, resolved inside it. A final link is followed only where the path ends in `/` or `/.`,
+   * and then it must lead to a directory.
+   */
+  statPath(container: string, path: string, operation: Operation): Promise<PathStat>;
+  /**
+   * A file or directory of the rootfs as a tar whose top entry is its base name, or `as`; with `as: "."` the entries
+   * are relative to the path. A final link is followed only where the path ends in `/` or `/.`.
+   */
+  copyOut(
+    container: string,
+    path: string,
+    operation: Operation,
+    options?: { readonly as?: string },
+  ): Promise<ByteStream>;
+  /** Unpacks a tar below a directory of the rootfs, resolved inside it. */
+  copyIn(container: string, path: string, archive: ByteStream, operation: Operation): Promise<void>;
+  /**
+   * Removes the container, with `volumes` also the anonymous volumes that only it has. Never deletes a named volume or a
+   * host directory.
+   *
+   * @throws `CONFLICT` while it is mounted, unless `force`.
+   */
+  remove(
+    container: string,
+    options: { readonly force: boolean; readonly volumes: boolean },
+    operation: Operation,
+  ): Promise<RemovalResult>;
+}
+
+/** Volumes: storage with a life of its own. */
+export interface VolumeService {
+  /**
+   * Makes a volume; one with the same name, driver and options is returned as it is.
+   *
+   * @throws `CONFLICT` (other options), `UNSUPPORTED` (driver, option), `INVALID_ARGUMENT`.
+   */
+  create(spec: VolumeRequest, operation: Operation): Promise<Volume>;
+  /** All volumes, by name. */
+  list(): Volume[];
+  /** One volume. @throws `NOT_FOUND` */
+  inspect(name: string): Volume;
+  /** Refused while a container uses it. */
+  remove(name: string, operation: Operation): Promise<RemovalResult>;
+  /** Unused anonymous volumes, or with `all` every unused one. */
+  prune(options: { readonly all: boolean }, operation: Operation): Promise<RemovalResult>;
+}
+
+/** Branch unions: several directories shown as one. */
+export interface UnionService {
+  /**
+   * Mounts a union; the same branches at the same target again is success, and mounts what is not mounted any more.
+   *
+   * @throws `NOT_FOUND` (a directory), `INVALID_ARGUMENT` (named twice, within each other), `CONFLICT` (target taken,
+   * not empty, other branches), `UNSUPPORTED` (nothing installed that can unite these; names the packages).
+   */
+  mount(request: UnionRequest, operation: Operation): Promise<Union>;
+  /** All unions, by target. */
+  list(): Union[];
+  /** Takes one away, by id or target. @throws `NOT_FOUND`; `CONFLICT` while it is in use, unless `lazy`. */
+  unmount(union: string, options: { readonly lazy: boolean }, operation: Operation): Promise<void>;
+}
+
+/** The daemon and its root. */
+export interface SystemService {
+  /** What the runtime is and holds. Reads no files of the root. */
+  info(): Info;
+  /** Who takes how much. RW layers and volumes are measured now. */
+  diskUsage(operation: Operation): Promise<DiskUsage>;
+  /**
+   * Compares database, disk and mount table; with `repair` makes them agree without touching user data; with `deep`
+   * hashes every layer anew.
+   */
+  check(options: { readonly repair: boolean; readonly deep: boolean }, operation: Operation): Promise<CheckResult>;
+  /** Frees what removed objects left behind. */
+  collectGarbage(operation: Operation): Promise<RemovalResult>;
+  /** Events after `since` (a sequence number), then as they come, until the signal aborts. */
+  events(options: { readonly since?: number }, signal: AbortSignal): AsyncIterable<Event>;
+  /**
+   * Moves all images and containers to another storage driver; goes on with an attempt that was interrupted. Nothing
+   * else runs meanwhile. The old data is deleted after all of the new is verified.
+   *
+   * @throws `CONFLICT` (mounted containers, another migration), `UNSUPPORTED` (driver, limits), `RESOURCE_EXHAUSTED`,
+   * `DATA_LOSS`; then the root works on with the old driver.
+   */
+  migrate(request: MigrationRequest, operation: Operation): Promise<MigrationResult>;
+  /** Gives up an interrupted migration and deletes its copies. False: there was none. */
+  abandonMigration(operation: Operation): Promise<boolean>;
+  /** What the host has, what it lacks, and what to do. */
+  doctor(operation: Operation): Promise<DoctorItem[]>;
+}
+
+/** A runtime on one root. Disposing it finishes or rolls back what runs and releases the root's lock. */
+export interface LaminaRuntime extends AsyncDisposable {
+  /** Images. */
+  readonly images: ImageService;
+  /** Containers. */
+  readonly containers: ContainerService;
+  /** Volumes. */
+  readonly volumes: VolumeService;
+  /** Branch unions. */
+  readonly unions: UnionService;
+  /** The root itself. */
+  readonly system: SystemService;
+}

@@ -1,0 +1,25 @@
+/** What the verbs about the daemon as a whole work with. */
+import type { ContainerRoom } from "../container/container_room.ts";
+import type { RootfsAssembler } from "../container/rootfs_assembler.ts";
+import type { RecoveryProblem } from "../container/recover_containers.ts";
+import type { FullImageService } from "../image/image_service.ts";
+import type { MigrationRoom } from "../migrate/migration_room.ts";
+import type { Unions } from "../union/union_service.ts";
+import type { EventLog } from "./event_log.ts";
+import type { OperationGate } from "./operation_gate.ts";
+
+/** Everything. */
+export interface SystemRoom {
+  readonly containers: ContainerRoom;
+  readonly images: FullImageService;
+  readonly assembler: RootfsAssembler;
+  readonly events: EventLog;
+  readonly gate: OperationGate;
+  /** The storage drivers: the current one, and all of this program, the best first. */
+  readonly migration: MigrationRoom;
+  readonly unions: Unions;
+  /** What the start could not bring in order. */
+  readonly problems: readonly RecoveryProblem[];
+  /** Milliseconds since the epoch. */
+  readonly startedAt_ms: number;
+}

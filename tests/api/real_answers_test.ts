@@ -1,0 +1,87 @@
+/** Every answer of a real runtime fits the schema that the API publishes. */
+import { assert, assertEquals } from "@std/assert";
+import { Router } from "../../runtime/api/router.ts";
+import { ROUTES } from "../../runtime/api/route_table.ts";
+import { join } from "@std/path/posix";
+import { rootTest } from "../support/scratch.ts";
+import { SMALL_IMAGE, TestRuntime } from "../support/test_runtime.ts";
+
+rootTest("every route answers on a real root, by its schema", async () => {
+  await using test = await TestRuntime.withImage();
+  const router = new Router({ runtime: test.runtime, checkAnswers: true });
+  const called = new Set<string>();
+  const call = async (method: string, path: string, body?: unknown): Promise<Response> => {
+    const archive = body instanceof Uint8Array;
+    const init = body === undefined ? {} : {
+      body: archive ? body as Uint8Array<ArrayBuffer> : JSON.stringify(body),
+      headers: { "content-type": archive ? "application/x-tar" : "application/json" },
+    };
+    const response = await router.fetch(new Request(`http://lamina${path}`, { method, ...init }));
+    assert(response.status < 300, `${method} ${path}: ${response.status} ${response.ok ? "" : await response.text()}`);
+    called.add(`${method} ${path.replace(/\?.*/, "")}`);
+    return response;
+  };
+  const json = async (method: string, path: string, body?: unknown) => {
+    const response = await call(method, path, body);
+    return response.status === 204 ? undefined : await response.json();
+  };
+  const bytes = async (method: string, path: string) => (await call(method, path)).bytes();
+
+  const image = encodeURIComponent(SMALL_IMAGE);
+  const archive = await bytes("GET", `/v1/images/${image}/export`);
+  assert(archive.length > 1024);
+  const imported = await json("POST", "/v1/images/import?reference=again:1", archive);
+  assertEquals(imported.images[0].references, ["again:1"]);
+  await json("GET", "/v1/images");
+  await json("GET", `/v1/images/${image}`);
+  await json("POST", `/v1/images/${image}/tag`, { reference: "team/small:2" });
+  await json("POST", "/v1/volumes", { name: "data" });
+  await json("GET", "/v1/volumes");
+  await json("GET", "/v1/volumes/data");
+  const mounts = [{ type: "volume", source: "data", target: "/data" }, { type: "tmpfs", target: "/run" }];
+  const created = await json("POST", "/v1/containers", { image: "team/small:2", name: "shop", mounts });
+  const { rootfs } = await json("POST", "/v1/containers/shop/mount");
+  assertEquals(rootfs, created.rootfs);
+  await Deno.writeTextFile(`${rootfs}/etc/new`, "new\n");
+  await json("GET", "/v1/containers");
+  assertEquals((await json("GET", "/v1/containers/shop?size=true")).size.rw_inodes > 0, true);
+  assert((await json("GET", "/v1/containers/shop/diff")).some((c: { path: string }) => c.path === "/etc/new"));
+  assertEquals((await json("GET", "/v1/containers/shop/stat?path=/etc/new")).size_bytes, 4);
+  const tar = await bytes("GET", "/v1/containers/shop/archive?path=/etc/new&as=copy");
+  await json("PUT", "/v1/containers/shop/archive?path=/etc", tar);
+  assertEquals(await Deno.readTextFile(`${rootfs}/etc/copy`), "new\n");
+  await bytes("GET", "/v1/containers/shop/export");
+  await json("POST", "/v1/containers/shop/commit", { reference: "shop:1", changes: ['CMD ["sh"]'] });
+  await json("POST", "/v1/containers/shop/unmount", { lazy: false });
+  for (const path of ["/v1/info", "/v1/version", "/healthz", "/v1/df", "/v1/doctor", "/v1/openapi.json"]) {
+    await json("GET", path);
+  }
+  await bytes("GET", "/v1/docs");
+  for (const name of ["a", "b", "both"]) await Deno.mkdir(join(test.scratch.path, name));
+  const [a, b, target] = ["a", "b", "both"].map((name) => join(test.scratch.path, name));
+  const union = { branches: [{ directory: a, access: "ro" }, { directory: b, access: "rw" }], target };
+  const { id } = await json("POST", "/v1/unions", union);
+  assertEquals((await json("GET", "/v1/unions")).length, 1);
+  await json("DELETE", `/v1/unions/${id}`);
+  assertEquals((await json("POST", "/v1/migrate", { to: "vfs" })).containers, 1);
+  assertEquals(await json("DELETE", "/v1/migrate"), { abandoned: false });
+  await json("POST", "/v1/check", { deep: true });
+  await json("POST", "/v1/gc");
+  const events = await call("GET", "/v1/events?since=0");
+  const reader = events.body!.pipeThrough(new TextDecoderStream()).getReader();
+  assert(JSON.parse((await reader.read()).value!.split("\n")[0]!).sequence > 0);
+  await reader.cancel();
+  await json("DELETE", "/v1/containers/shop?volumes=true");
+  await json("DELETE", "/v1/volumes/data");
+  await json("POST", "/v1/volumes/prune", { all: true });
+  await json("DELETE", "/v1/images/again:1");
+  await json("POST", "/v1/images/prune", { all: true });
+  assertEquals(await json("GET", "/v1/images"), []);
+
+  const pattern = (path: string) => new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`);
+  const missed = ROUTES.filter(({ method, path }) =>
+    ![...called].some((line) => line.startsWith(`${method} `) && pattern(path).test(line.slice(method.length + 1)))
+  );
+  assertEquals(missed.map(({ id }) => id), [], "every route was called");
+  assertEquals(router.active, 0);
+});

@@ -1,0 +1,11 @@
+import { CommandMounter } from "../../runtime/host/command_mounter.ts";
+import { overlayFactory } from "../../overlay/overlay_driver.ts";
+import { FUSE_OVERLAY_EXCEPTIONS } from "./support/fuse_exceptions.ts";
+import { storageDriverContract } from "./storage_driver_contract.ts";
+
+storageDriverContract("overlay by fuse-overlayfs", {
+  factory: overlayFactory,
+  options: { "overlay.mount_program": "fuse-overlayfs" },
+  mounter: new CommandMounter(),
+  excepted: FUSE_OVERLAY_EXCEPTIONS,
+});
