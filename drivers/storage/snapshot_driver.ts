@@ -3,7 +3,7 @@
  * ({@linkcode SnapshotTrees}) and how they are mounted; one whose trees hold the difference to their parent instead of
  * everything also says how its changes are found and how a layer is unpacked.
  */
-import { LaminaError } from "../../runtime/core/errors.ts";
+import { isLaminaError, LaminaError } from "../../runtime/core/errors.ts";
 import type { Digest, SnapshotKey } from "../../runtime/core/ids.ts";
 import { abortable, KeyedLock } from "../../runtime/core/keyed_lock.ts";
 import type { Mount } from "../../runtime/core/mount.ts";
@@ -276,7 +276,8 @@ export abstract class SnapshotDriver<Trees extends SnapshotTrees = SnapshotTrees
           request.alongside?.(tx, applied);
         });
       } catch (error) {
-        await removeRecipe(request.recipePath);
+        // Whoever was quicker with a layer of that name has its recipe at the same place.
+        if (known === undefined || !isLaminaError(error, "ALREADY_EXISTS")) await removeRecipe(request.recipePath);
         throw error;
       }
       return applied;

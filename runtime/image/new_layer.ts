@@ -72,7 +72,9 @@ export async function applyNewLayer(
   } catch (error) {
     if (named !== undefined) {
       named.pin[Symbol.dispose]();
-      if (findLayer(room.store, named.chainId) === undefined) await removeFile(room.layout.recipe(named.chainId));
+      // Another import of the same layer may have its recipe there already, and its row not yet.
+      const needed = room.pins.has(named.chainId) || findLayer(room.store, named.chainId) !== undefined;
+      if (!needed) await removeFile(room.layout.recipe(named.chainId));
     }
     throw error;
   } finally {
