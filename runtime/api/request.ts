@@ -40,7 +40,11 @@ export function parseParams(route: Route, params: Readonly<Record<string, string
  *
  * @throws 415 for another content type, 413 over {@linkcode MAX_JSON_BYTES}, 400 for malformed JSON or a wrong field.
  */
-export async function parseJsonBody(route: Route, request: Request, signal: AbortSignal): Promise<unknown> {
+export async function parseJsonBody(
+  route: Pick<Route, "body">,
+  request: Request,
+  signal: AbortSignal,
+): Promise<unknown> {
   if (route.body === undefined) return {};
   const text = await readText(request, signal);
   if (text === "") return parseWith(route.body, "body", {});
@@ -131,7 +135,7 @@ function parseWith(schema: z.ZodType, part: string, value: unknown): unknown {
 }
 
 /** Whether a query parameter's schema is a list below its default or optional wrapper. */
-function isList(schema: z.ZodType): boolean {
+export function isList(schema: z.ZodType): boolean {
   const def = schema.def as { type: string; innerType?: z.ZodType };
   return def.type === "array" || (def.innerType !== undefined && isList(def.innerType));
 }

@@ -85,13 +85,23 @@ export class Router {
     return this.#gate.idle();
   }
 
-  async #run(route: Route, params: Readonly<Record<string, string>>, request: Request): Promise<Response> {
+  /**
+   * Waits for a place in a lane, for a call of any dialect: all sockets share the limits, and stop together.
+   *
+   * @param deadline_ms Milliseconds; default by lane.
+   * @throws `UNAVAILABLE` (too many wait, the daemon is stopping), the signal's reason when the client goes first.
+   */
+  async admit(request: Request, lane: Lane, deadline_ms: number = DEADLINES_MS[lane]): Promise<Lease> {
     if (this.#watchers.signal.aborted) throw this.#watchers.signal.reason;
     const signals = [request.signal, this.#everything.signal];
-    if (route.lane === "watch") signals.push(this.#watchers.signal);
-    const deadline_ms = this.#options.deadlines_ms?.[route.lane] ?? route.deadline_ms ?? DEADLINES_MS[route.lane];
-    const lease = new Lease(signals, deadline_ms);
-    await lease.enter(this.#gate, route.lane);
+    if (lane === "watch") signals.push(this.#watchers.signal);
+    const lease = new Lease(signals, this.#options.deadlines_ms?.[lane] ?? deadline_ms);
+    await lease.enter(this.#gate, lane);
+    return lease;
+  }
+
+  async #run(route: Route, params: Readonly<Record<string, string>>, request: Request): Promise<Response> {
+    const lease = await this.admit(request, route.lane, route.deadline_ms);
     try {
       const { response, over } = await this.#answer(route, params, request, lease);
       if (over) lease.end();

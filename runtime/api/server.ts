@@ -22,7 +22,7 @@ export interface UnixListener {
  */
 export async function listenUnix(
   socketPath: string,
-  fetch: (request: Request) => Promise<Response> | Response,
+  fetch: Fetch,
   log: Logger = silentLogger(),
 ): Promise<UnixListener> {
   for (const warning of await prepareSocketPath(socketPath)) log.warn(warning);
@@ -48,9 +48,20 @@ export async function listenUnix(
   return { socketPath, shutdown: () => server.shutdown() };
 }
 
+/** Answers requests. */
+export type Fetch = (request: Request) => Promise<Response> | Response;
+
+/** A further socket with a dialect of its own; limits and stop are those of the native API. */
+export interface FurtherSocket {
+  readonly socketPath: string;
+  /** What answers there. */
+  readonly dialect: (router: Router) => Fetch;
+}
+
 /** How the native API is served. */
 export interface ServeOptions {
   readonly socketPath: string;
+  readonly further?: readonly FurtherSocket[];
   readonly runtime: LaminaRuntime;
   readonly log?: Logger;
   /** Milliseconds that running calls are given at a stop before they are aborted and roll back. Default 10,000. */
@@ -77,26 +88,41 @@ const ROLLBACK_MS = 30_000;
 export async function serveUnix(options: ServeOptions): Promise<ApiServer> {
   const log = options.log ?? silentLogger();
   const router = new Router({ runtime: options.runtime, log });
-  const listener = await listenUnix(options.socketPath, router.fetch, log);
+  const listeners = await listenAll(options, router, log);
   const finished = Promise.withResolvers<void>();
   let stopping = false;
   const stop = (): Promise<void> => {
     if (!stopping) {
       stopping = true;
-      drain(router, listener, options.grace_ms ?? 10_000, log).then(finished.resolve, finished.reject);
+      drain(router, listeners, options.grace_ms ?? 10_000, log).then(finished.resolve, finished.reject);
     }
     return finished.promise;
   };
   const onAbort = () => void stop();
   options.signal?.addEventListener("abort", onAbort, { once: true });
   if (options.signal?.aborted) onAbort();
-  return { socketPath: listener.socketPath, router, stop, finished: finished.promise };
+  return { socketPath: options.socketPath, router, stop, finished: finished.promise };
 }
 
-async function drain(router: Router, listener: UnixListener, grace_ms: number, log: Logger): Promise<void> {
+/** All sockets or none. */
+async function listenAll(options: ServeOptions, router: Router, log: Logger): Promise<UnixListener[]> {
+  const listeners: UnixListener[] = [];
+  try {
+    listeners.push(await listenUnix(options.socketPath, router.fetch, log));
+    for (const { socketPath, dialect } of options.further ?? []) {
+      listeners.push(await listenUnix(socketPath, dialect(router), log));
+    }
+    return listeners;
+  } catch (error) {
+    await Promise.all(listeners.map((listener) => listener.shutdown()));
+    throw error;
+  }
+}
+
+async function drain(router: Router, listeners: readonly UnixListener[], grace_ms: number, log: Logger): Promise<void> {
   log.info("stopping", { running: router.active });
   router.stopWatchers();
-  const quiet = Promise.all([listener.shutdown(), router.idle()]);
+  const quiet = Promise.all([...listeners.map((listener) => listener.shutdown()), router.idle()]);
   if (await within(quiet, grace_ms)) return;
   log.warn("stopping: aborting what still runs", { running: router.active, grace_ms });
   router.abortAll();

@@ -1,5 +1,5 @@
 /** Bodies of answers that are made while they are sent. */
-import { toLaminaError } from "../core/errors.ts";
+import { type LaminaError, toLaminaError } from "../core/errors.ts";
 import { abortable } from "../core/keyed_lock.ts";
 import type { ProgressEvent } from "../core/operation.ts";
 import type { ByteStream } from "../services.ts";
@@ -100,8 +100,23 @@ export function ndjsonStream(items: AsyncIterable<unknown>, lease: Lease, onBrok
 /** Milliseconds between two lines about the same thing. */
 const PROGRESS_INTERVAL_MS = 100;
 
+/** What a stream of progress says, as objects that become lines of JSON. */
+export interface ProgressLines {
+  progress(event: ProgressEvent): unknown;
+  /** Any number, at the end of work that was done. */
+  result(value: unknown): readonly unknown[];
+  /** At the end of work that failed. */
+  error(error: LaminaError): unknown;
+}
+
+const nativeLines: ProgressLines = {
+  progress: (event) => ({ type: "progress", ...event }),
+  result: (value) => [{ type: "result", result: value ?? null }],
+  error: (error) => ({ type: "error", error: error.toJSON() }),
+};
+
 /**
- * Progress lines while `work` runs, then one `result` or `error` line.
+ * Progress lines while `work` runs, then one `result` or `error` line, or what `lines` makes of them.
  *
  * Resolves as soon as there is a first line of progress, or with what `work` throws before that: such a failure gets a
  * status of its own. Progress is thinned out: the newest state of each thing, every 100 ms.
@@ -110,6 +125,7 @@ export async function progressStream(
   work: (progress: (event: ProgressEvent) => void) => Promise<unknown>,
   attempted: string,
   lease: Lease,
+  lines: ProgressLines = nativeLines,
 ): Promise<ByteStream> {
   const newest = new Map<string, ProgressEvent>();
   const started = Promise.withResolvers<void>();
@@ -123,14 +139,14 @@ export async function progressStream(
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {
       const flush = () => {
-        for (const event of newest.values()) controller.enqueue(line({ type: "progress", ...event }));
+        for (const event of newest.values()) controller.enqueue(line(lines.progress(event)));
         newest.clear();
       };
-      const finish = (last: unknown) => {
+      const finish = (last: readonly unknown[]) => {
         clearInterval(timer);
         if (!cancelled) {
           flush();
-          controller.enqueue(line(last));
+          for (const item of last) controller.enqueue(line(item));
           controller.close();
         }
         lease.end();
@@ -138,8 +154,8 @@ export async function progressStream(
       timer = setInterval(flush, PROGRESS_INTERVAL_MS);
       flush();
       done.then(
-        (result) => finish({ type: "result", result: result ?? null }),
-        (error) => finish({ type: "error", error: toLaminaError(error, attempted).toJSON() }),
+        (result) => finish(lines.result(result)),
+        (error) => finish([lines.error(toLaminaError(error, attempted))]),
       );
     },
     // The place in the lane is kept until the work has rolled back.
