@@ -23,6 +23,7 @@ export { backgroundOperation, type Operation, type ProgressEvent, withDeadline }
 export type * from "./runtime/services.ts";
 export type * from "./runtime/core/model/container.ts";
 export type * from "./runtime/core/model/image.ts";
+export type * from "./runtime/core/model/mount.ts";
 export type * from "./runtime/core/model/union.ts";
 export type * from "./runtime/core/model/volume.ts";
 export type * from "./runtime/core/model/system.ts";

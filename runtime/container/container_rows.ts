@@ -1,11 +1,14 @@
 /** Containers in the database. */
 import { LaminaError } from "../core/errors.ts";
-import type { ContainerCreate, MountSpec } from "../core/specs/container.ts";
+import type { ContainerCreate } from "../core/specs/container.ts";
+import type { ContainerMount } from "../core/specs/mount.ts";
 import type { SnapshotKey } from "../core/ids.ts";
 import type { Reader, Transaction } from "../store/store.ts";
 
-/** What a container was asked to be, with its defaults filled in. */
-export type ContainerSpec = Omit<ContainerCreate, "name">;
+/** What a container was asked to be, with its defaults filled in and all of its mounts named. */
+export type ContainerSpec = Omit<ContainerCreate, "name" | "mounts" | "volumes"> & {
+  readonly mounts: readonly ContainerMount[];
+};
 
 /** A row of the table `containers`. */
 export interface ContainerRow {
@@ -20,10 +23,19 @@ export interface ContainerRow {
   readonly created_at_ms: number;
 }
 
-/** The spec in a row. */
+/** The spec in a row. What an earlier version did not know yet has its default. */
 export function specOf(row: ContainerRow): ContainerSpec {
-  return JSON.parse(row.spec);
+  const spec = JSON.parse(row.spec);
+  if (spec.engine !== undefined) return spec;
+  const mounts = spec.mounts.map((mount: ContainerMount) => ({ ...EARLIER_MOUNTS[mount.type], ...mount }));
+  return { volumes_from: [], config: { env: [] }, engine: {}, ...spec, mounts };
 }
+
+const EARLIER_MOUNTS: Readonly<Record<string, Partial<ContainerMount>>> = {
+  bind: { propagation: "rprivate", recursive: "enabled", from: "request" },
+  volume: { no_copy: true, anonymous: false, from: "request" },
+  tmpfs: { options: [], from: "request" },
+};
 
 /** Key of a container's RW layer in the storage driver. */
 export function rwLayerKey(id: string): SnapshotKey {
@@ -103,6 +115,6 @@ export function setMountWanted(tx: Transaction, id: string, wanted: boolean): vo
 }
 
 /** Names of the volumes that a spec mentions, each once. */
-export function volumesOf(mounts: readonly MountSpec[]): string[] {
+export function volumesOf(mounts: readonly ContainerMount[]): string[] {
   return [...new Set(mounts.flatMap((mount) => mount.type === "volume" ? [mount.source as string] : []))];
 }

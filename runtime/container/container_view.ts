@@ -31,7 +31,9 @@ export class ContainerViews {
     return {
       ...structuredClone(summary),
       mounted,
-      oci: runtimeSpecParts(summary.rootfs, spec.read_only, planned, this.#process(row.image_id)),
+      oci: runtimeSpecParts(summary.rootfs, spec.read_only, planned, this.#process(row.image_id), spec.config),
+      config: spec.config,
+      engine: spec.engine,
     };
   }
 
@@ -66,7 +68,8 @@ export class ContainerViews {
       labels: spec.labels,
       storage_options: spec.storage_options,
       storage_driver: this.driver.name,
-      mounts: spec.mounts,
+      volumes_from: spec.volumes_from,
+      mounts: [...spec.mounts],
     };
   }
 

@@ -2,7 +2,9 @@
 import { isLaminaError, LaminaError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Mount } from "../core/mount.ts";
-import type { ContainerCreate, MountSpec } from "../core/specs/container.ts";
+import type { ContainerCreate } from "../core/specs/container.ts";
+import type { ContainerMount } from "../core/specs/mount.ts";
+import type { VolumeName } from "../core/ids.ts";
 import { hostError } from "../host/errno_errors.ts";
 import { faultPoint } from "../host/faults.ts";
 import { lookUpImage } from "../image/image_lookup.ts";
@@ -10,10 +12,11 @@ import { findImage } from "../image/image_rows.ts";
 import { beginIntent, endIntent, type Intent } from "../store/journal.ts";
 import type { Transaction } from "../store/store.ts";
 import { volumeLock } from "../volume/volume_lifecycle.ts";
-import { findVolumeRow } from "../volume/volume_rows.ts";
+import { newVolumeRow } from "../volume/volume_catalogue.ts";
+import { findVolumeRow, type NewVolumeRow } from "../volume/volume_rows.ts";
 import { containerNameLock, type ContainerRoom } from "./container_room.ts";
 import { type ContainerSpec, insertContainer, rwLayerKey, volumesOf } from "./container_rows.ts";
-import { checkTargets } from "./mount_plan.ts";
+import { type ResolvedMounts, resolveMounts } from "./resolve_mounts.ts";
 import { rwLimits } from "./storage_options.ts";
 
 /**
@@ -34,10 +37,17 @@ export async function createContainer(
   operation: Operation,
   mounter?: (id: string, spec: ContainerSpec, mounts: Mount[]) => { stop(): Promise<void> },
 ): Promise<string> {
-  const { name: givenName, ...spec } = request;
-  const limits = rwLimits(spec.storage_options, room.driver);
-  checkTargets(spec.mounts);
-  const image = lookUpImage(room.store, spec.image).row;
+  const { name: givenName, mounts: _, volumes: __, ...asked } = request;
+  const limits = rwLimits(asked.storage_options, room.driver);
+  const image = lookUpImage(room.store, asked.image).row;
+  const resolved = resolveMounts(request, {
+    imageVolumes: [],
+    borrowed: [],
+    anonymousName: randomName,
+    imageId: (reference) => lookUpImage(room.store, reference).row.id,
+  });
+  const spec: ContainerSpec = { ...asked, mounts: resolved.mounts };
+  const wanted = newVolumesOf(resolved);
   await checkBindSources(spec.mounts);
   const id = crypto.getRandomValues(new Uint8Array(32)).toHex();
   const name = givenName ?? id.slice(0, 12);
@@ -48,7 +58,7 @@ export async function createContainer(
   );
   refuseTakenName(room, name);
   refuseVanishingVolumes(room, volumes);
-  const begun = await beginVolumes(room, id, volumes);
+  const begun = await beginVolumes(room, id, wanted);
   faultPoint("container.create_begun");
   try {
     if (begun !== undefined) {
@@ -91,12 +101,28 @@ interface BegunVolumes {
   readonly missing: readonly string[];
 }
 
-async function beginVolumes(room: ContainerRoom, id: string, names: readonly string[]): Promise<
+/** The rows of the volumes that a container may be the first to have. */
+function newVolumesOf(resolved: ResolvedMounts): NewVolumeRow[] {
+  return [...resolved.volumes].map(([name, wish]) => {
+    const anonymous = resolved.mounts.some((mount) =>
+      mount.type === "volume" && mount.source === name && mount.anonymous
+    );
+    const { driver = "local", options = {}, labels = {} } = wish ?? {};
+    const row = newVolumeRow({ ...(anonymous ? {} : { name: name as VolumeName }), driver, options, labels });
+    return { ...row, name };
+  });
+}
+
+function randomName(): string {
+  return crypto.getRandomValues(new Uint8Array(32)).toHex();
+}
+
+async function beginVolumes(room: ContainerRoom, id: string, wanted: readonly NewVolumeRow[]): Promise<
   BegunVolumes | undefined
 > {
-  if (names.every((name) => findVolumeRow(room.store, name) !== undefined)) return undefined;
+  if (wanted.every(({ name }) => findVolumeRow(room.store, name) !== undefined)) return undefined;
   return await room.store.write((tx) => {
-    const missing = room.volumes.beginMissing(tx, names);
+    const missing = room.volumes.beginMissing(tx, wanted);
     return { missing, intent: beginIntent(tx, "container.create", id, { volumes: missing }) };
   });
 }
@@ -110,7 +136,7 @@ async function undoVolumes(room: ContainerRoom, begun: BegunVolumes): Promise<vo
 }
 
 /** The sources of binds exist, or may be made when the container is mounted. */
-async function checkBindSources(mounts: readonly MountSpec[]): Promise<void> {
+async function checkBindSources(mounts: readonly ContainerMount[]): Promise<void> {
   for (const mount of mounts) {
     if (mount.type !== "bind") continue;
     const attempted = `Cannot create the container: cannot bind ${mount.source} at ${mount.target}`;

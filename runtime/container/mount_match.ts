@@ -1,25 +1,9 @@
 /** Which of a container's mounts the kernel's table shows. Pure. */
 import type { MountEntry } from "../core/mountinfo.ts";
+import type { TablePlace } from "../core/mount_place.ts";
 import type { PlannedMount } from "./mount_plan.ts";
 
-/** A directory or file as the mount table identifies it: the file system's device, and the path inside of it. */
-export interface TablePlace {
-  readonly device: string;
-  readonly root: string;
-}
-
-/** Where `path` (absolute, canonical) is in terms of the table: what a bind mount of it shows as `device` and `root`. */
-export function placeInTable(entries: readonly MountEntry[], path: string): TablePlace | undefined {
-  let best: MountEntry | undefined;
-  for (const entry of entries) {
-    const holds = entry.target === "/" || entry.target === path || path.startsWith(`${entry.target}/`);
-    // At equal length the later mount covers the earlier one.
-    if (holds && entry.target.length >= (best?.target.length ?? 0)) best = entry;
-  }
-  if (best === undefined) return undefined;
-  const rest = path.slice(best.target === "/" ? 0 : best.target.length);
-  return { device: best.device, root: `${best.root === "/" ? "" : best.root}${rest}` || "/" };
-}
+export { placeInTable } from "../core/mount_place.ts";
 
 /** What {@linkcode matchMounts} found. */
 export interface MatchedMounts {

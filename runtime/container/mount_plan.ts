@@ -1,9 +1,10 @@
 /** From a container's spec to mounts in an order that works. Pure. */
-import { normalize } from "@std/path/posix";
 import { LaminaError } from "../core/errors.ts";
 import type { Mount } from "../core/mount.ts";
-import type { MountSpec } from "../core/specs/container.ts";
 import type { RootLayout } from "../core/root_layout.ts";
+import type { ContainerMount } from "../core/specs/mount.ts";
+import { tmpfsMountOptions } from "../core/tmpfs_options.ts";
+import { normalizeTarget } from "./resolve_mounts.ts";
 
 /** One mount inside a root. */
 export interface PlannedMount {
@@ -17,49 +18,21 @@ export interface PlannedMount {
   readonly recursive: boolean;
 }
 
-/** `/a//b/./c/` as `/a/b/c`. Targets hold no `..` (see the schema), so this changes no meaning. */
-export function normalizeTarget(target: string): string {
-  const path = normalize(target);
-  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
-}
-
-/**
- * Refuses two mounts at one target.
- *
- * @throws `INVALID_ARGUMENT` naming the target.
- */
-export function checkTargets(mounts: readonly MountSpec[]): void {
-  const seen = new Set<string>();
-  for (const { target } of mounts) {
-    const path = normalizeTarget(target);
-    if (seen.has(path)) {
-      throw new LaminaError(
-        "INVALID_ARGUMENT",
-        `Duplicate mount point ${JSON.stringify(path)}: give each target once`,
-        {
-          details: { target: path },
-        },
-      );
-    }
-    seen.add(path);
-  }
-}
-
 /**
  * The mounts of a spec, parents before what is mounted inside of them.
  *
  * Binds are recursive and private, as Docker's: what is mounted below the source is seen, and no later mount travels
  * between host and container.
  */
-export function planMounts(mounts: readonly MountSpec[], layout: RootLayout): PlannedMount[] {
+export function planMounts(mounts: readonly ContainerMount[], layout: RootLayout): PlannedMount[] {
   return mounts.map((spec) => planMount(spec, layout)).sort((a, b) =>
     depth(a.target) - depth(b.target) || (a.target < b.target ? -1 : 1)
   );
 }
 
-function planMount(spec: MountSpec, layout: RootLayout): PlannedMount {
+function planMount(spec: ContainerMount, layout: RootLayout): PlannedMount {
   const target = normalizeTarget(spec.target);
-  const access = spec.read_only ? ["ro"] : [];
+  const access = spec.type !== "image" && spec.read_only ? ["ro"] : [];
   switch (spec.type) {
     case "bind":
       return {
@@ -88,9 +61,7 @@ function planMount(spec: MountSpec, layout: RootLayout): PlannedMount {
           target: "",
           options: [
             "private",
-            "nosuid",
-            "nodev",
-            "noexec",
+            ...tmpfsMountOptions(spec.options),
             `mode=${spec.mode.toString(8)}`,
             ...(spec.size_bytes === undefined ? [] : [`size=${spec.size_bytes}`]),
             ...access,
@@ -98,6 +69,8 @@ function planMount(spec: MountSpec, layout: RootLayout): PlannedMount {
         },
         recursive: false,
       };
+    case "image":
+      throw new LaminaError("UNSUPPORTED", `Cannot mount image "${spec.source}" at ${target}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** What an OCI runtime (crun, runc) must be told about a container. Pure. */
-import type { Container } from "../core/specs/container.ts";
+import type { Container, ContainerCreate } from "../core/specs/container.ts";
 import type { PlannedMount } from "./mount_plan.ts";
 
 type RuntimeSpec = Container["oci"];
@@ -52,6 +52,7 @@ export function runtimeSpecParts(
   readOnly: boolean,
   planned: readonly PlannedMount[],
   image: ImageProcess,
+  config: ContainerCreate["config"] = { env: [] },
 ): RuntimeSpec {
   const taken = new Set(planned.map(({ target }) => target));
   const kernel = kernelMounts.filter((mount) => !taken.has(mount.destination));
@@ -62,17 +63,27 @@ export function runtimeSpecParts(
       source: mount.source,
       options: [...mount.options],
     }));
-  const env = image.Env ?? [];
+  const env = withOverrides(image.Env ?? [], config.env);
+  // As in Docker: who replaces the entrypoint gets none of the image's arguments.
+  const command = config.command ?? (config.entrypoint === undefined ? image.Cmd : undefined) ?? [];
   return {
     root: { path: rootfs, readonly: readOnly },
     mounts: [...kernel.map((mount) => ({ ...mount, options: [...mount.options] })), ...covered],
     process: {
-      args: [...(image.Entrypoint ?? []), ...(image.Cmd ?? [])],
+      args: [...(config.entrypoint ?? image.Entrypoint ?? []), ...command],
       env: env.some((line) => line.startsWith("PATH=")) ? [...env] : [defaultPath, ...env],
-      cwd: image.WorkingDir || "/",
-      user: image.User ?? "",
+      cwd: config.working_directory ?? (image.WorkingDir || "/"),
+      user: config.user ?? image.User ?? "",
     },
   };
+}
+
+/** The image's variables in their order, with the values that the container gives them, then the container's own. */
+function withOverrides(image: readonly string[], own: readonly string[]): string[] {
+  const nameOf = (line: string) => line.split("=", 1)[0]!;
+  const values = new Map(image.map((line) => [nameOf(line), line]));
+  for (const line of own) values.set(nameOf(line), line);
+  return [...values.values()];
 }
 
 function isBelow(target: string, destination: string): boolean {

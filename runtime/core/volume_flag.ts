@@ -1,6 +1,6 @@
 /** The grammars of `-v`, `--mount` and `--tmpfs`, as a command line takes them. Pure: text in, mount specs out. */
 import { LaminaError } from "./errors.ts";
-import type { MountSpec } from "./specs/container.ts";
+import type { MountRequest } from "./model/mount.ts";
 import { parseSize } from "./size_text.ts";
 
 /** Makes a relative host path (`./x`) absolute; absent, such a path is refused. */
@@ -15,7 +15,7 @@ const modes: Readonly<Record<string, boolean>> = { ro: true, rw: false };
  *
  * @throws `INVALID_ARGUMENT` that says which part is wrong and what would be right.
  */
-export function parseVolumeFlag(text: string, resolvePath?: ResolvePath): MountSpec {
+export function parseVolumeFlag(text: string, resolvePath?: ResolvePath): MountRequest {
   const refuse = (why: string): never => refused("-v", text, why);
   const parts = text.split(":");
   if (parts.length > 3) refuse("it has more than three parts. Write SOURCE:TARGET or SOURCE:TARGET:ro");
@@ -37,7 +37,7 @@ export function parseVolumeFlag(text: string, resolvePath?: ResolvePath): MountS
  * `type=bind,source=…,target=…[,readonly]`, also with `volume` (the default) and `tmpfs` (`tmpfs-size`, `tmpfs-mode`).
  * A missing host path is not made unless `bind-create-src` says so.
  */
-export function parseMountFlag(text: string, resolvePath?: ResolvePath): MountSpec {
+export function parseMountFlag(text: string, resolvePath?: ResolvePath): MountRequest {
   const refuse = (why: string): never => refused("--mount", text, why);
   const fields = new Map<string, string>();
   for (const item of text.split(",")) {
@@ -82,7 +82,7 @@ export function parseMountFlag(text: string, resolvePath?: ResolvePath): MountSp
 }
 
 /** `/path[:size=64m,mode=1777,ro]`. */
-export function parseTmpfsFlag(text: string): MountSpec {
+export function parseTmpfsFlag(text: string): MountRequest {
   const refuse = (why: string): never => refused("--tmpfs", text, why);
   const [target = "", options] = splitOnce(text, ":");
   checkTarget(target, refuse);

@@ -158,7 +158,8 @@ export class VolumeCatalogue implements VolumeService {
   }
 }
 
-function newVolumeRow(spec: VolumeCreate): NewVolumeRow {
+/** The row of a new volume. @throws `UNSUPPORTED` (driver or option) */
+export function newVolumeRow(spec: VolumeCreate): NewVolumeRow {
   if (spec.driver !== "local") {
     throw new LaminaError(
       "UNSUPPORTED",

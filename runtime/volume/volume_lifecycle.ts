@@ -12,7 +12,7 @@ import { faultPoint } from "../host/faults.ts";
 import { beginIntent, endIntent, type Intent } from "../store/journal.ts";
 import type { Store, Transaction } from "../store/store.ts";
 import { makeVolumeDirectories, moveVolumeToTrash, removeEmptyVolumeDirectories } from "./volume_directories.ts";
-import { deleteVolumeRow, findVolumeRow, insertVolumeRow, setVolumeState } from "./volume_rows.ts";
+import { deleteVolumeRow, findVolumeRow, insertVolumeRow, type NewVolumeRow, setVolumeState } from "./volume_rows.ts";
 
 /** What volumes are made with. */
 export interface VolumeRoom {
@@ -76,15 +76,13 @@ export class VolumeLifecycle {
   }
 
   /**
-   * Notes the volumes of `names` that do not exist yet, as part of a container's creation, and tells which they are.
+   * Notes the volumes of `wanted` that do not exist yet, as part of a container's creation, and tells which they are.
    * The caller holds the locks of all names and its own intent lists the new ones.
    */
-  beginMissing(tx: Transaction, names: readonly string[]): string[] {
-    const missing = names.filter((name) => findVolumeRow(tx, name) === undefined);
-    for (const name of missing) {
-      insertVolumeRow(tx, { name, driver: "local", options: {}, labels: {}, anonymous: false }, "creating");
-    }
-    return missing;
+  beginMissing(tx: Transaction, wanted: readonly NewVolumeRow[]): string[] {
+    const missing = wanted.filter(({ name }) => findVolumeRow(tx, name) === undefined);
+    for (const volume of missing) insertVolumeRow(tx, volume, "creating");
+    return missing.map(({ name }) => name);
   }
 
   /** Makes the directories of volumes that are `creating`. */

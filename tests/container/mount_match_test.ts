@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
 import { parseMountInfo } from "../../runtime/core/mountinfo.ts";
 import { RootLayout } from "../../runtime/core/root_layout.ts";
-import type { MountSpec } from "../../runtime/core/specs/container.ts";
 import { matchMounts, placeInTable } from "../../runtime/container/mount_match.ts";
 import { planMounts } from "../../runtime/container/mount_plan.ts";
+import { containerMounts } from "./support/container_mounts.ts";
 
 const table = parseMountInfo(`\
 1 0 8:1 / / rw - ext4 /dev/sda1 rw
@@ -32,13 +32,13 @@ Deno.test("a path's place in the table is the topmost mount that holds it, and t
 });
 
 Deno.test("mounts are told by what they show: a moved target is still ours, a stranger is foreign, a bind's own mounts are not", () => {
-  const specs = [
+  const specs = containerMounts([
     { type: "volume", source: "data", target: "/link", read_only: false },
     { type: "bind", source: "/srv/host", target: "/h", read_only: false, create_source: false },
     { type: "bind", source: "/srv/disk", target: "/mnt", read_only: false, create_source: false },
     { type: "tmpfs", target: "/tmp", mode: 0o1777, read_only: false },
     { type: "volume", source: "gone", target: "/gone", read_only: false },
-  ] as MountSpec[];
+  ]);
   const planned = planMounts(specs, new RootLayout("/r"));
   const sources = planned.map(({ mount }) => mount.type === "tmpfs" ? undefined : placeInTable(table, mount.source));
   const { present, foreign } = matchMounts("/r/containers/x/rootfs", table.slice(4), planned, sources);
@@ -47,10 +47,10 @@ Deno.test("mounts are told by what they show: a moved target is still ours, a st
 });
 
 Deno.test("one volume at two targets needs two mounts", () => {
-  const specs = [
+  const specs = containerMounts([
     { type: "volume", source: "data", target: "/one", read_only: false },
     { type: "volume", source: "data", target: "/elsewhere", read_only: true },
-  ] as MountSpec[];
+  ]);
   const planned = planMounts(specs, new RootLayout("/r"));
   const sources = planned.map(({ mount }) => placeInTable(table, mount.source));
   const { present } = matchMounts("/r/containers/x/rootfs", table.slice(4, 6), planned, sources);

@@ -1,19 +1,16 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { LaminaError } from "../../runtime/core/errors.ts";
-import type { MountSpec } from "../../runtime/core/specs/container.ts";
 import { RootLayout } from "../../runtime/core/root_layout.ts";
-import { checkTargets, independentPrefix, normalizeTarget, planMounts } from "../../runtime/container/mount_plan.ts";
+import { independentPrefix, planMounts } from "../../runtime/container/mount_plan.ts";
+import { normalizeTarget, resolveMounts } from "../../runtime/container/resolve_mounts.ts";
+import { MountSpec } from "../../runtime/core/specs/mount.ts";
+import { containerMounts } from "./support/container_mounts.ts";
 
 const layout = new RootLayout("/r");
 const volume = (source: string, target: string, read_only = false) =>
-  ({ type: "volume", source, target, read_only }) as MountSpec;
-const bind = (source: string, target: string, read_only = false): MountSpec => ({
-  type: "bind",
-  source,
-  target,
-  read_only,
-  create_source: false,
-});
+  ({ type: "volume", source, target, read_only }) as const;
+const bind = (source: string, target: string, read_only = false) =>
+  ({ type: "bind", source, target, read_only }) as const;
 
 Deno.test("a target is normalized as text: double, trailing and dotted slashes go", () => {
   const table: Array<[string, string]> = [
@@ -28,27 +25,35 @@ Deno.test("a target is normalized as text: double, trailing and dotted slashes g
 });
 
 Deno.test("two mounts at one target are refused, however it is written and whatever they are", () => {
-  const tmpfs: MountSpec = { type: "tmpfs", target: "/a//b", mode: 0o1777, read_only: false };
-  checkTargets([volume("vol", "/a"), bind("/s", "/a/b")]);
-  const error = assertThrows(() => checkTargets([volume("vol", "/a/b/"), tmpfs]), LaminaError, "/a/b");
+  const resolve = (...mounts: unknown[]) =>
+    resolveMounts({ mounts: mounts.map((mount) => MountSpec.parse(mount)), volumes: [] }, {
+      imageVolumes: [],
+      borrowed: [],
+      anonymousName: () => "anonymous",
+      imageId: (reference) => reference,
+    });
+  resolve(volume("vol", "/a"), bind("/s", "/a/b"));
+  const tmpfs = { type: "tmpfs", target: "/a//b" };
+  const error = assertThrows(() => resolve(volume("vol", "/a/b/"), tmpfs), LaminaError, "/a/b");
   assertEquals(error.code, "INVALID_ARGUMENT");
-  assertThrows(() => checkTargets([bind("/s", "/x"), bind("/t", "/x/.")]), LaminaError, "Duplicate");
+  assertThrows(() => resolve(bind("/s", "/x"), bind("/t", "/x/.")), LaminaError, "Duplicate");
 });
 
 Deno.test("mounts are planned parents first, whatever the order they were given in", () => {
-  const planned = planMounts(
-    [volume("deep", "/a/b/c"), bind("/h", "/a"), volume("mid", "/a/b"), bind("/z", "/b")],
-    layout,
-  );
+  const given = [volume("deep", "/a/b/c"), bind("/h", "/a"), volume("mid", "/a/b"), bind("/z", "/b")];
+  const planned = planMounts(containerMounts(given), layout);
   assertEquals(planned.map(({ target }) => target), ["/a", "/b", "/a/b", "/a/b/c"]);
 });
 
 Deno.test("a bind is recursive and private, a volume shows its own directory, a tmpfs has its limits", () => {
-  const planned = planMounts([
-    bind("/host", "/b", true),
-    volume("data", "/v"),
-    { type: "tmpfs", target: "/t", mode: 0o700, size_bytes: 65536, read_only: true },
-  ], layout);
+  const planned = planMounts(
+    containerMounts([
+      bind("/host", "/b", true),
+      volume("data", "/v"),
+      { type: "tmpfs", target: "/t", mode: 0o700, size_bytes: 65536, read_only: true },
+    ]),
+    layout,
+  );
   assertEquals(planned.map(({ mount }) => mount), [
     { type: "bind", source: "/host", target: "", options: ["rbind", "rprivate", "ro"] },
     {

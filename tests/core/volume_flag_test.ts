@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { LaminaError } from "../../runtime/core/errors.ts";
-import { MountSpec } from "../../runtime/core/specs/container.ts";
+import { MountSpec } from "../../runtime/core/specs/mount.ts";
 import { parseSize } from "../../runtime/core/size_text.ts";
 import { parseMountFlag, parseTmpfsFlag, parseVolumeFlag } from "../../runtime/core/volume_flag.ts";
 

@@ -3,57 +3,23 @@
  * they come from outside; a test holds both together.
  */
 
-/** A host directory, file or socket, mounted recursively and privately. */
-export interface BindMount {
-  /** Which kind of mount this is. */
-  type: "bind";
-  /** Absolute path on the host. */
-  source: string;
-  /** Absolute path in the container, resolved inside its root. */
-  target: string;
-  /** Nothing is written through it. */
-  read_only: boolean;
-  /** A missing source directory is made (0755) when the container is mounted. */
-  create_source: boolean;
+import type { ContainerMount, MountRequest } from "./mount.ts";
+
+/** What differs from the image's config for a container. */
+export interface ContainerConfig {
+  /** Replaces the image's, and its command. */
+  entrypoint?: string[];
+  /** Arguments of the entrypoint; replaces the image's. */
+  command?: string[];
+  /** `NAME=VALUE` lines, added to the image's. */
+  env: string[];
+  /** Absolute. */
+  working_directory?: string;
+  /** `user[:group]`, names or numbers. */
+  user?: string;
+  /** For the engine. */
+  hostname?: string;
 }
-
-/** A named volume; made on first use. */
-export interface VolumeMount {
-  /** Which kind of mount this is. */
-  type: "volume";
-  /** Name of the volume. */
-  source: string;
-  /** Absolute path in the container, resolved inside its root. */
-  target: string;
-  /** Nothing is written through it. */
-  read_only: boolean;
-}
-
-/** Memory that vanishes with the mount. */
-export interface TmpfsMount {
-  /** Which kind of mount this is. */
-  type: "tmpfs";
-  /** Absolute path in the container, resolved inside its root. */
-  target: string;
-  /** Limit in bytes; absent: half of the memory. */
-  size_bytes?: number;
-  /** Permission bits of its top directory. */
-  mode: number;
-  /** Nothing is written into it. */
-  read_only: boolean;
-}
-
-/** What is mounted into a container's root. */
-export type ContainerMount = BindMount | VolumeMount | TmpfsMount;
-
-/** `T` with some fields that may be left out. */
-export type Optional<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
-
-/** A mount as it is asked for: `read_only` and `create_source` default to false, `mode` to 0o1777. */
-export type MountRequest =
-  | Optional<BindMount, "read_only" | "create_source">
-  | Optional<VolumeMount, "read_only">
-  | Optional<TmpfsMount, "read_only" | "mode">;
 
 /** What a container is made from. */
 export interface ContainerRequest {
@@ -63,6 +29,10 @@ export interface ContainerRequest {
   name?: string;
   /** At most 1,000, each target once. */
   mounts?: MountRequest[];
+  /** Targets that get an anonymous volume unless something else is mounted there, as the VOLUMEs of an image. */
+  volumes?: string[];
+  /** Containers whose volumes and binds are mounted here too, each `CONTAINER[:ro|rw]`. */
+  volumes_from?: string[];
   /** The root is read-only; volumes keep their own mode. Default false. */
   read_only?: boolean;
   /** The container goes, with its anonymous volumes, when it is unmounted. Default false. */
@@ -71,6 +41,10 @@ export interface ContainerRequest {
   labels?: Record<string, string>;
   /** `size` and `inodes`: limits of the RW layer, e.g. `10g`, `100k`; refused where the storage driver cannot enforce it. */
   storage_options?: Record<string, string>;
+  /** Shown in `oci` and kept by commit. */
+  config?: Partial<ContainerConfig>;
+  /** Kept as it is for the engine that made the container; at most 1 MiB as JSON. */
+  engine?: Record<string, unknown>;
 }
 
 /** One mount of the OCI runtime spec. */
@@ -121,7 +95,9 @@ export interface ContainerSummary {
   storage_options: Record<string, string>;
   /** Name of the storage driver that holds its RW layer. */
   storage_driver: string;
-  /** What is mounted into its root. */
+  /** As given. */
+  volumes_from: string[];
+  /** All that is mounted into its root, from the image and from other containers too. */
   mounts: ContainerMount[];
 }
 
@@ -129,6 +105,10 @@ export interface ContainerSummary {
 export interface Container extends ContainerSummary {
   /** For crun or runc. */
   oci: RuntimeSpec;
+  /** As given. */
+  config: ContainerConfig;
+  /** As given. */
+  engine: Record<string, unknown>;
   /** Bytes on disk and inodes of the RW layer, when asked for. */
   size?: { rw_bytes: number; rw_inodes: number };
 }

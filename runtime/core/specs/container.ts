@@ -1,60 +1,42 @@
 /** Containers as the API, the command line and the database see them. */
 import { z } from "zod";
-import { ContainerName, VolumeName } from "../ids.ts";
+import { ContainerName } from "../ids.ts";
+import { Labels } from "./labels.ts";
+import { ContainerMount, MountSpec, MountTarget } from "./mount.ts";
 
-const absolutePath = z.string().max(4096).regex(/^\/[^\0]*$/, "must be an absolute path");
-/** Where something is mounted inside the container: absolute, not `/`. Resolved inside the root at mount time. */
-const target = absolutePath.refine((path) => !/^[/.]*$/.test(path), 'must not be "/"')
-  .refine((path) => !path.split("/").includes(".."), 'must not contain ".."');
+/** How long the text of {@linkcode ContainerCreate}'s `engine` may be, in characters of JSON. */
+const MAX_ENGINE_CHARACTERS = 2 ** 20;
 
-/** A host directory, file or socket. */
-export const BindMountSpec = z.strictObject({
-  type: z.literal("bind"),
-  source: absolutePath.describe("Path on the host"),
-  target,
-  read_only: z.boolean().default(false),
-  create_source: z.boolean().default(false).describe("Make a missing source directory (0755), as -v does"),
-}).meta({ id: "BindMountSpec" });
-
-/** A named volume; made on first use. */
-export const VolumeMountSpec = z.strictObject({
-  type: z.literal("volume"),
-  source: VolumeName.describe("Name of the volume"),
-  target,
-  read_only: z.boolean().default(false),
-}).meta({ id: "VolumeMountSpec" });
-
-/** Memory that vanishes with the mount. */
-export const TmpfsMountSpec = z.strictObject({
-  type: z.literal("tmpfs"),
-  target,
-  size_bytes: z.int().positive().optional(),
-  mode: z.int().min(0).max(0o7777).default(0o1777),
-  read_only: z.boolean().default(false),
-}).meta({ id: "TmpfsMountSpec" });
-
-/** What is mounted into a container's root. */
-export const MountSpec = z.discriminatedUnion("type", [BindMountSpec, VolumeMountSpec, TmpfsMountSpec]).meta({
-  id: "MountSpec",
-});
-/** See the schema of the same name. */
-export type MountSpec = z.infer<typeof MountSpec>;
-
-/** Labels: at most 256, keys up to 256 and values up to 4096 characters. */
-export const Labels = z.record(z.string().min(1).max(256), z.string().max(4096)).refine(
-  (labels) => Object.keys(labels).length <= 256,
-  "at most 256 labels",
-);
+/** What differs from the image's config for this container. Lamina runs nothing: it is shown in `oci`, and kept by commit. */
+export const ContainerConfig = z.strictObject({
+  entrypoint: z.array(z.string().max(65536)).max(1024).optional(),
+  command: z.array(z.string().max(65536)).max(1024).optional().describe("Arguments of the entrypoint"),
+  env: z.array(z.string().max(65536).regex(/^[^=\0]+=[^\0]*$/, "must be NAME=VALUE")).max(1024).default([]),
+  working_directory: z.string().max(4096).regex(/^\/[^\0]*$/, "must be an absolute path").optional(),
+  user: z.string().max(256).optional(),
+  hostname: z.string().max(253).optional(),
+}).meta({ id: "ContainerConfig" });
 
 /** Body of `POST /v1/containers`. */
 export const ContainerCreate = z.strictObject({
   image: z.string().min(1).max(512).describe("Reference, id or unique id prefix (12+ digits) of an image"),
   name: ContainerName.optional().describe("Absent: a name is made up from the id"),
-  mounts: z.array(MountSpec).max(1000).default([]),
+  mounts: z.array(MountSpec).max(1000).default([]).describe("Each target once"),
+  volumes: z.array(MountTarget).max(1000).default([]).describe(
+    "Targets that get an anonymous volume unless something else is mounted there, as the VOLUMEs of an image",
+  ),
+  volumes_from: z.array(z.string().min(1).max(260)).max(100).default([]).describe(
+    "Containers whose volumes and binds are mounted here too, each CONTAINER[:ro|rw]; later ones win, own mounts over all",
+  ),
   read_only: z.boolean().default(false).describe("The root is read-only; volumes keep their own mode"),
   auto_remove: z.boolean().default(false).describe("Remove the container when it is unmounted (--rm)"),
   labels: Labels.default({}),
   storage_options: z.record(z.string(), z.string()).default({}).describe("size=… and inodes=… limit the RW layer"),
+  config: ContainerConfig.prefault({}),
+  engine: z.record(z.string(), z.unknown()).default({}).refine(
+    (engine) => JSON.stringify(engine).length <= MAX_ENGINE_CHARACTERS,
+    "must not have more than 1 MiB of JSON",
+  ).describe("Kept as it is for the engine that made the container; at most 1 MiB"),
 }).meta({ id: "ContainerCreate" });
 /** See the schema of the same name. */
 export type ContainerCreate = z.infer<typeof ContainerCreate>;
@@ -81,7 +63,8 @@ export const ContainerSummary = z.object({
   labels: z.record(z.string(), z.string()),
   storage_options: z.record(z.string(), z.string()),
   storage_driver: z.string(),
-  mounts: z.array(MountSpec),
+  volumes_from: z.array(z.string()),
+  mounts: z.array(ContainerMount).describe("All of them, those from the image and from other containers too"),
 }).meta({ id: "ContainerSummary" });
 /** See the schema of the same name. */
 export type ContainerSummary = z.infer<typeof ContainerSummary>;
@@ -98,6 +81,8 @@ export const Container = ContainerSummary.extend({
       user: z.string(),
     }).describe("From the image's config"),
   }).describe("Parts of an OCI runtime-spec config.json. The volumes are mounted in the root already"),
+  config: ContainerConfig,
+  engine: z.record(z.string(), z.unknown()),
   size: z.object({ rw_bytes: z.int(), rw_inodes: z.int() }).optional().describe("Only with ?size=true"),
 }).meta({ id: "Container" });
 /** See the schema of the same name. */

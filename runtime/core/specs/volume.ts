@@ -1,7 +1,7 @@
 /** Volumes as the API and the command line see them. */
 import { z } from "zod";
 import { VolumeName } from "../ids.ts";
-import { Labels } from "./container.ts";
+import { Labels } from "./labels.ts";
 
 /** Body of `POST /v1/volumes`. */
 export const VolumeCreate = z.strictObject({

@@ -171,7 +171,10 @@ function fakeContainer(name: string): Container {
     labels: {},
     storage_options: {},
     storage_driver: "overlay",
+    volumes_from: [],
     mounts: [],
+    config: { env: [] },
+    engine: {},
     oci: {
       root: { path: "/x", readonly: false },
       mounts: [],
