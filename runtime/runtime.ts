@@ -11,6 +11,7 @@ import type { StorageDriver } from "../drivers/storage/port.ts";
 import { btrfsFactory } from "../drivers/storage/btrfs/btrfs_driver.ts";
 import { devicemapperFactory } from "../drivers/storage/devicemapper/devicemapper_driver.ts";
 import { vfsFactory } from "../drivers/storage/vfs/vfs_driver.ts";
+import { zfsFactory } from "../drivers/storage/zfs/zfs_driver.ts";
 import { overlayFactory } from "../overlay/overlay_driver.ts";
 import type { ContainerRoom } from "./container/container_room.ts";
 import { Containers } from "./container/container_service.ts";
@@ -78,6 +79,7 @@ const ROLLBACK_MS = 30_000;
 const factories: readonly DriverFactory[] = [
   overlayFactory,
   btrfsFactory,
+  zfsFactory,
   devicemapperFactory,
   vfsFactory,
   aufsFactory,

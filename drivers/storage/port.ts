@@ -193,10 +193,12 @@ export interface StorageDriver extends AsyncDisposable {
   cleanup(operation: Operation): Promise<void>;
 
   /**
-   * Takes away what the driver has besides snapshots: pools, loop files, mounts. Called when no snapshot is left and the
-   * driver will not be used again; its own directory goes afterwards. Absent where that directory is all there is.
+   * Takes away what the driver has outside of its own directory, which goes afterwards: pools, datasets, devices. Called
+   * when the driver will not be used again; only disposing it follows.
+   *
+   * @throws `CONFLICT` while there are snapshots, or where something lies that Lamina did not make.
    */
-  retire?(operation: Operation): Promise<void>;
+  retire(operation: Operation): Promise<void>;
 
   /** Makes a committed snapshot of one layer. All checks of the blob pass before anything is visible. */
   apply(request: ApplyRequest, operation: Operation): Promise<AppliedLayer>;

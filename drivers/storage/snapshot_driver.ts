@@ -34,6 +34,7 @@ import { leasedStream } from "./leased_stream.ts";
 import { alwaysReached, reachComparison, type ReachedSource } from "./reached_source.ts";
 import { EarlyUse } from "./early_use.ts";
 import { refuseLimit } from "./refuse_limit.ts";
+import { readOnlyBind } from "./snapshot_mounts.ts";
 import { infoOf, type SnapshotRow, SnapshotStore } from "./snapshot_store.ts";
 import type { NewTree, SnapshotTrees } from "./snapshot_trees.ts";
 
@@ -190,7 +191,7 @@ export abstract class SnapshotDriver<Trees extends SnapshotTrees = SnapshotTrees
   }
 
   stat(key: SnapshotKey): Promise<SnapshotInfo> {
-    return inPromise(() => infoOf(this.rows.get(key, "find")));
+    return Promise.try(() => infoOf(this.rows.get(key, "find")));
   }
 
   async usage(key: SnapshotKey, operation: Operation): Promise<Usage> {
@@ -244,6 +245,19 @@ export abstract class SnapshotDriver<Trees extends SnapshotTrees = SnapshotTrees
 
   async cleanup(operation: Operation): Promise<void> {
     await this.trees.freeDiscarded(operation);
+  }
+
+  async retire(operation: Operation): Promise<void> {
+    this.#refuseClosed(`Cannot take away what the storage driver ${this.name} has`);
+    const [row] = this.rows.rows();
+    if (row !== undefined) {
+      throw new LaminaError(
+        "CONFLICT",
+        `Cannot take away what the storage driver ${this.name} has: it holds the snapshot "${row.key}"`,
+      );
+    }
+    await this.trees.freeDiscarded(operation);
+    await this.trees.retire?.(operation);
   }
 
   async apply(request: ApplyRequest, operation: Operation): Promise<AppliedLayer> {
@@ -373,16 +387,6 @@ export abstract class SnapshotDriver<Trees extends SnapshotTrees = SnapshotTrees
     if (this.#closed === undefined) return;
     throw new LaminaError("UNAVAILABLE", `${attempted}: the storage driver is closed`);
   }
-}
-
-/** A bind mount that cannot be written through. */
-export function readOnlyBind(source: string): Mount {
-  return { type: "bind", source, target: "", options: ["bind", "ro"] };
-}
-
-/** What a synchronous body returns or throws, as a promise. */
-function inPromise<T>(body: () => T): Promise<T> {
-  return new Promise((resolve) => resolve(body()));
 }
 
 async function removeRecipe(path: string): Promise<void> {

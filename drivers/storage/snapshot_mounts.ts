@@ -1,4 +1,5 @@
-/** Which snapshots a mount table shows. Pure. */
+/** Mounts of snapshots: how one that is a directory is shown, and which a mount table shows. Pure. */
+import type { Mount } from "../../runtime/core/mount.ts";
 import type { MountEntry } from "../../runtime/core/mountinfo.ts";
 
 /** A mount of a snapshot. */
@@ -10,6 +11,11 @@ export interface SnapshotMount {
   readonly id: number;
   readonly target: string;
   readonly readOnly: boolean;
+}
+
+/** A bind mount that cannot be written through. */
+export function readOnlyBind(source: string): Mount {
+  return { type: "bind", source, target: "", options: ["bind", "ro"] };
 }
 
 /** Name of a snapshot's directory: its id in base 36, so that long chains fit the kernel's page of mount options. */

@@ -106,4 +106,11 @@ export interface SnapshotTrees extends AsyncDisposable {
   isWhole(id: number, listing: TreeListing): boolean;
   /** What else is wrong. `listing` was made just before. */
   check(rows: readonly SnapshotRow[], operation: Operation, listing: TreeListing): Promise<RepairableFinding[]>;
+
+  /**
+   * Takes away what was made besides the trees: a pool, a dataset. No tree is left. Absent where there is nothing.
+   *
+   * @throws `CONFLICT` when something is in there that Lamina did not make: nothing has changed then.
+   */
+  retire?(operation: Operation): Promise<void>;
 }

@@ -18,7 +18,7 @@ export async function retireDriver(room: MigrationRoom, driver: StorageDriver, o
     await using _closing = driver;
     await removeSnapshots(driver, () => true, operation);
     await driver.cleanup(operation);
-    await driver.retire?.(operation);
+    await driver.retire(operation);
   }
   // What is still mounted there is somebody else's.
   if (mountsBelow(readMountTable(), directory).length > 0) return;

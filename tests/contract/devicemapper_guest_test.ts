@@ -9,4 +9,5 @@ storageDriverContract("devicemapper with ext4", {
   options: { "devicemapper.loop_size": "512m", "devicemapper.base_size": "64m" },
   mounter: directMounter,
   backing: poolBacking,
+  emulated: true,
 });

@@ -275,7 +275,8 @@ export const treeCases: readonly ContractCase[] = [
       if (!f.driver.capabilities.copyOnWrite) return;
       await f.prepare("b", "layer");
       const child = await f.driver.usage(keyOf("b"), f.operation);
-      assert(child.size_bytes <= empty.size_bytes, `${child.size_bytes}`);
+      // Where datasets are counted as the pool does, a new one has a block or two of its own.
+      assert(child.size_bytes <= Math.max(empty.size_bytes, 4096), `${child.size_bytes}`);
     },
   },
   {

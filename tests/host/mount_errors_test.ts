@@ -42,6 +42,7 @@ Deno.test("each cause has its code, and source and target are named", () => {
     ["EBUSY", "CONFLICT"],
     ["EPERM", "PERMISSION_DENIED"],
     ["ENOSPC", "RESOURCE_EXHAUSTED"],
+    ["EROFS", "UNAVAILABLE"],
     ["EIO", "DATA_LOSS"],
     ["ENOTCONN", "UNAVAILABLE"],
     ["errno 200", "INTERNAL"],

@@ -103,7 +103,10 @@ Deno.test("recover ends what a crash left of imports, commits and removals", asy
   const stray = sha256(new TextEncoder().encode("stray"));
   root.driver.snapshots.set(stray, { tar: base, parent: before.snapshots[0] as never });
   await Deno.writeTextFile(root.layout.recipe(stray), "x");
-  await Deno.writeTextFile(`${root.layout.recipes}/new-1234`, "x");
+  // Half written by a process that was killed.
+  for (const name of ["new-1234", `${"c".repeat(64)}.partial`, `${"c".repeat(64)}.asides.partial`]) {
+    await Deno.writeTextFile(`${root.layout.recipes}/${name}`, "x");
+  }
   await root.store.write((tx) => {
     tx.run("INSERT INTO layers VALUES (?, ?, NULL, 1, 1, 1, 1, 0)", "sha256:gone", "sha256:gone");
     for (const kind of ["image.import", "container.commit", "image.remove"] as const) beginIntent(tx, kind, "x", {});

@@ -79,12 +79,23 @@ async function lookBehind(directory: string): Promise<string[]> {
   }
   for (const place of [directory, `${directory}/tmp`]) {
     for await (const { name } of Deno.readDir(place)) {
-      if (name !== "tmp") found.push(`left in ${place === directory ? "the scratch" : "TMPDIR"}: ${name}`);
+      if (name === "tmp") continue;
+      found.push(
+        `left in ${place === directory ? "the scratch" : "TMPDIR"}: ${name}${await contentsOf(`${place}/${name}`)}`,
+      );
     }
   }
   const { code, stderr } = await runCommand("rm", ["-rf", "--one-file-system", "--", directory]);
   if (code !== 0) found.push(`cannot be removed: ${stderr.trim()}`);
   return found;
+}
+
+/** The first names in a directory, for whoever wonders who left it. */
+async function contentsOf(path: string): Promise<string> {
+  const info = await Deno.lstat(path);
+  if (!info.isDirectory) return ` (${info.size} bytes)`;
+  const names = (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name);
+  return ` (${names.length === 0 ? "empty" : names.sort().slice(0, 8).join(", ")})`;
 }
 
 async function readReport(path: string): Promise<TestCase[]> {

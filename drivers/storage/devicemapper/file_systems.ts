@@ -11,11 +11,18 @@ export const FILE_SYSTEM_TOOLS: Readonly<Record<ThinFileSystem, { package: strin
   xfs: { package: "xfsprogs", programs: ["mkfs.xfs", "xfs_growfs"] },
 };
 
-/** Makes an empty file system. */
-export async function makeFileSystem(fs: ThinFileSystem, device: string, { signal }: Operation): Promise<void> {
+/** Makes an empty file system. @param options `inodes`: how many files ext4 has room for; xfs makes them as needed. */
+export async function makeFileSystem(
+  fs: ThinFileSystem,
+  device: string,
+  { signal }: Operation,
+  options: { readonly inodes?: number } = {},
+): Promise<void> {
   // Blocks are not discarded or written in advance: a thin device has none yet. Nothing is kept back for root.
+  const inodes = options.inodes === undefined ? [] : ["-N", String(options.inodes)];
+  const ext4 = ["-q", "-F", "-m", "0", "-I", "256", ...inodes];
   const args = fs === "ext4"
-    ? ["-q", "-F", "-m", "0", "-I", "256", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", device]
+    ? [...ext4, "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1", device]
     : ["-q", "-f", "-K", device];
   await tool(fs, `mkfs.${fs}`, args, `Cannot make a file system on ${device}`, signal);
 }
@@ -40,6 +47,15 @@ export async function growFileSystem(
   const attempted = `Cannot grow the file system on ${device}`;
   if (fs === "ext4") await tool(fs, "resize2fs", [device], attempted, signal);
   else await tool(fs, "xfs_growfs", [mounted], attempted, signal);
+}
+
+/** Lets an ext4 that is not mounted fill its device. @throws `DATA_LOSS` when it is damaged. */
+export async function growUnmounted(device: string, { signal }: Operation): Promise<void> {
+  const attempted = `Cannot grow the file system on ${device}`;
+  const checked = await run("ext4", "e2fsck", ["-f", "-p", device], signal);
+  // 1: errors were corrected.
+  if (checked.code > 1) throw new LaminaError("DATA_LOSS", `${attempted}: e2fsck: ${lastLine(checked)}`);
+  await tool("ext4", "resize2fs", [device], attempted, signal);
 }
 
 /**

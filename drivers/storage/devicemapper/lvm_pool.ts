@@ -124,6 +124,12 @@ class LvmPool implements OpenPool {
 
   /** It is LVM's to deactivate. */
   close(): void {}
+
+  retire(): void {
+    // The label last: without it, what is left would be somebody else's.
+    for (const thin of THIN.base) this.pool.delete(thin);
+    this.finder.delete(THIN.label);
+  }
 }
 
 function withLabelDevice<T>(pool: ThinPool, body: (path: string) => T): T {

@@ -19,11 +19,14 @@ import type { DevicemapperSettings } from "./options.ts";
 import { checkedLabel, type KnownPool, type OpenPool } from "./pool_owner.ts";
 import {
   BLOCK_SECTORS,
+  LABEL_BYTES,
+  LABEL_OFFSETS_BYTES,
   metadataSectors,
   newestLabel,
   placesOf,
   type PoolLabel,
   type PoolPlaces,
+  SECTOR_BYTES,
 } from "./pool_layout.ts";
 import { isBlank, openPlace, type PoolPlace, readLabel, refuseUsed, writeLabel } from "./pool_place.ts";
 import { readPoolStatus, ThinPool } from "./thin_pool.ts";
@@ -76,7 +79,7 @@ function makePool(place: PoolPlace, capacity_bytes: number, known: KnownPool): P
   };
   // Zeros at its beginning make the kernel start a new pool there. They come first: the label says that there is one.
   try {
-    writeDevice(place.path, placesOf(place.size_bytes(), sectors).metadata.a * 512, new Uint8Array(4096));
+    writeDevice(place.path, placesOf(place.size_bytes(), sectors).metadata.a * SECTOR_BYTES, new Uint8Array(4096));
   } catch (error) {
     throw hostError(error, `Cannot make a pool on ${place.shown}`);
   }
@@ -142,6 +145,29 @@ class OwnPool implements OpenPool {
       if (!isErrno(error, "EBUSY")) throw hostError(error, `Cannot close the pool on ${this.shown}`);
     } finally {
       this.place[Symbol.dispose]();
+    }
+  }
+
+  retire(): void {
+    const attempted = `Cannot take away the pool on ${this.shown}`;
+    try {
+      this.#remove();
+    } catch (error) {
+      if (!isErrno(error, "EBUSY")) throw hostError(error, attempted);
+      throw new LaminaError("CONFLICT", `${attempted}: one of its devices is in use. Unmount it first`, {
+        cause: error,
+        details: { pool: this.shown },
+      });
+    }
+    const { metadata } = this.#places();
+    try {
+      // The label first: without it there is no pool, whatever else is left.
+      for (const offset of LABEL_OFFSETS_BYTES) writeDevice(this.place.path, offset, new Uint8Array(LABEL_BYTES));
+      for (const start of [metadata.a, metadata.b]) {
+        writeDevice(this.place.path, start * SECTOR_BYTES, new Uint8Array(4096));
+      }
+    } catch (error) {
+      throw hostError(error, attempted);
     }
   }
 

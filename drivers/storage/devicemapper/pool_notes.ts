@@ -63,6 +63,11 @@ export class PoolNotes {
     });
   }
 
+  /** There is no pool any more. */
+  async forget(): Promise<void> {
+    await this.store.write((tx) => tx.run("DELETE FROM settings WHERE key IN (?, ?, ?)", POOL, RESERVED, KEPT));
+  }
+
   #read(key: string): string | undefined {
     return this.store.get<{ value: string }>("SELECT value FROM settings WHERE key = ?", key)?.value;
   }

@@ -33,6 +33,13 @@ export interface OpenPool {
   grow(wanted_bytes: number): Promise<boolean>;
   /** Takes the pool away where nobody uses its devices any more. */
   close(): void;
+  /**
+   * Ends it for good, with what of it is Lamina's own: the place is as blank as it was, or an LVM pool without volumes.
+   * No snapshot is in it. `close` follows.
+   *
+   * @throws `CONFLICT` while somebody uses it.
+   */
+  retire(): void;
 }
 
 /** The label of a pool that this root may use; `undefined` for a place without one. */

@@ -4,10 +4,7 @@ import { isLaminaError, LaminaError } from "../../../runtime/core/errors.ts";
 import { discardDevice } from "../../../runtime/host/block_devices.ts";
 import { mapperNode } from "../../../runtime/host/device_mapper.ts";
 import { fileSystemStatus } from "../../../runtime/host/disk.ts";
-import { type MountEntry, mountsBelow } from "../../../runtime/core/mountinfo.ts";
-import type { Operation } from "../../../runtime/core/operation.ts";
-import { readMountTable } from "../../../runtime/host/mount_table.ts";
-import type { Mounter } from "../../../runtime/host/mounter.ts";
+import type { MountEntry } from "../../../runtime/core/mountinfo.ts";
 import type { Usage } from "../port.ts";
 import type { RepairableFinding } from "../snapshot_trees.ts";
 import type { SnapshotMount } from "../snapshot_mounts.ts";
@@ -130,11 +127,4 @@ export function refuseInUse(pool: ThinPool, id: number, verb: string): void {
     `Cannot ${verb} the device ${pool.nameOf(id)}: it is in use, perhaps by a process that has it mounted in a mount ` +
       "namespace of its own. End that first",
   );
-}
-
-/** Takes away what an earlier process had mounted for itself. */
-export async function clearMounts(directory: string, mounter: Mounter, operation: Operation): Promise<void> {
-  const left = mountsBelow(readMountTable(), directory).map(({ target }) => target).reverse();
-  if (left.length > 0) await mounter.unmount(left, operation);
-  for await (const { name } of Deno.readDir(directory)) await Deno.remove(join(directory, name));
 }

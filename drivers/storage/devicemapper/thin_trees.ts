@@ -10,10 +10,9 @@
  */
 import { join } from "@std/path/posix";
 import { LaminaError } from "../../../runtime/core/errors.ts";
-import { KeyedLock } from "../../../runtime/core/keyed_lock.ts";
 import type { MountEntry } from "../../../runtime/core/mountinfo.ts";
 import type { Mount } from "../../../runtime/core/mount.ts";
-import { backgroundOperation, type Operation } from "../../../runtime/core/operation.ts";
+import type { Operation } from "../../../runtime/core/operation.ts";
 import { mapperNode } from "../../../runtime/host/device_mapper.ts";
 import { fileSystemStatus } from "../../../runtime/host/disk.ts";
 import { makeDirectoryDurably, syncFileSystem } from "../../../runtime/host/durable.ts";
@@ -23,7 +22,8 @@ import { BackgroundWork } from "../background_work.ts";
 import { discarded } from "../directory_trees.ts";
 import type { DriverContext } from "../driver_factory.ts";
 import type { Usage } from "../port.ts";
-import { directoryName, type SnapshotMount } from "../snapshot_mounts.ts";
+import { PrivateMounts } from "../private_mounts.ts";
+import { directoryName, idOfDirectory, type SnapshotMount } from "../snapshot_mounts.ts";
 import type { SnapshotRow } from "../snapshot_store.ts";
 import type { NewTree, ReachedTree, RepairableFinding, SnapshotTrees, TreeListing } from "../snapshot_trees.ts";
 import { fileSystemOn, growFileSystem, mountOptions, shrinkFileSystem } from "./file_systems.ts";
@@ -36,7 +36,6 @@ import { ensureBase } from "./base_device.ts";
 import { reconcile } from "./reconcile.ts";
 import {
   beyond,
-  clearMounts,
   discardBlocks,
   isInUse,
   keptDevices,
@@ -50,16 +49,11 @@ import {
 } from "./thin_devices.ts";
 import { THIN, type ThinPool } from "./thin_pool.ts";
 
-interface Lease {
-  readonly path: string;
-  users: number;
-}
-
 /** See the head of the file. */
 export class ThinTrees implements SnapshotTrees {
   readonly noun = "device";
   readonly empty: string;
-  readonly #mounts: string;
+  readonly #mounts: PrivateMounts;
   readonly #notes: PoolNotes;
   #open: OpenPool | undefined;
   #room: PoolRoom | undefined;
@@ -67,7 +61,6 @@ export class ThinTrees implements SnapshotTrees {
   readonly #sealed = new Set<number>();
   /** Without a row, on their way out. */
   readonly #discarded = new Set<number>();
-  readonly #leases = new Map<number, Lease>();
   /** Their nodes are in mounts that somebody was told. */
   readonly #shown = new Set<number>();
   /** That may have a device; views have none. */
@@ -75,12 +68,14 @@ export class ThinTrees implements SnapshotTrees {
   readonly #sizes = new Map<number, number>();
   /** Of file systems that do not change any more. */
   readonly #used = new Map<number, Usage>();
-  readonly #locks = new KeyedLock();
   readonly #freeing = new BackgroundWork((operation) => this.#free(operation));
 
   constructor(readonly context: DriverContext, readonly settings: DevicemapperSettings) {
     this.empty = join(context.directory, "empty");
-    this.#mounts = join(context.directory, "m");
+    this.#mounts = new PrivateMounts(join(context.directory, "m"), context.mounter, {
+      before: (name, path) => this.#measure(idOfDirectory(name)!, path),
+      after: (name) => this.#rest(idOfDirectory(name)!),
+    });
     this.#notes = new PoolNotes(context.store);
   }
 
@@ -95,9 +90,9 @@ export class ThinTrees implements SnapshotTrees {
   }
 
   async recover(store: string, rows: readonly SnapshotRow[], operation: Operation): Promise<void> {
-    await makeDirectoryDurably(this.#mounts, 0o700);
+    await makeDirectoryDurably(this.#mounts.directory, 0o700);
     await makeDirectoryDurably(this.empty, 0o755);
-    await clearMounts(this.#mounts, this.context.mounter, operation);
+    await this.#mounts.recover(operation);
     const owned = rows.filter(({ kind }) => kind !== "view");
     const open = this.#open = await openPool(this.settings, {
       store,
@@ -118,7 +113,7 @@ export class ThinTrees implements SnapshotTrees {
     for (const { id, kind } of owned) if (kind === "committed") this.#sealed.add(id);
     await ensureBase(
       open,
-      { settings: this.settings, mounter: this.context.mounter, path: join(this.#mounts, "base") },
+      { settings: this.settings, mounter: this.context.mounter, path: join(this.#mounts.directory, "base") },
       this.#sealed.size > 0,
       operation,
     );
@@ -157,32 +152,13 @@ export class ThinTrees implements SnapshotTrees {
   }
 
   async reach(id: number, _access: "read" | "write", operation: Operation): Promise<ReachedTree> {
-    using _turn = await this.#locks.acquire(String(id), operation.signal);
-    let lease = this.#leases.get(id);
-    if (!this.#sealed.has(id)) this.#used.delete(id);
-    if (lease === undefined) {
-      const path = join(this.#mounts, directoryName(id));
-      await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+    const tree = await this.#mounts.reach(directoryName(id), () => {
       // An active one may be mounted by its container: the kernel has one file system for both, and it is writable.
       const options = mountOptions(this.#fs, this.#sealed.has(id) ? "ro" : "rw", this.settings.discard);
-      const mount = { type: this.#fs, source: this.#node(id), target: path, options: [...options, "noatime"] };
-      try {
-        await this.context.mounter.mount([mount], operation);
-      } catch (error) {
-        await Deno.remove(path);
-        throw error;
-      }
-      this.#leases.set(id, lease = { path, users: 0 });
-    }
-    lease.users++;
-    let given = false;
-    return {
-      path: lease.path,
-      [Symbol.asyncDispose]: async () => {
-        if (!given) await this.#giveBack(id);
-        given = true;
-      },
-    };
+      return { type: this.#fs, source: this.#node(id), target: "", options: [...options, "noatime"] };
+    }, operation);
+    if (!this.#sealed.has(id)) this.#used.delete(id);
+    return tree;
   }
 
   async seal(id: number, synced: boolean, operation: Operation): Promise<void> {
@@ -249,7 +225,7 @@ export class ThinTrees implements SnapshotTrees {
 
   shownBy(entries: readonly MountEntry[]): SnapshotMount[] {
     if (this.#open === undefined) return [];
-    return mountsOfPool(this.#pool, entries.filter(({ target }) => !target.startsWith(`${this.#mounts}/`)));
+    return mountsOfPool(this.#pool, entries.filter((entry) => !this.#mounts.isOne(entry)));
   }
 
   async list(operation: Operation): Promise<TreeListing> {
@@ -266,6 +242,23 @@ export class ThinTrees implements SnapshotTrees {
 
   check(): Promise<RepairableFinding[]> {
     return Promise.resolve([...keptDevices(this.#pool, this.#notes.kept), ...this.#room!.findings()]);
+  }
+
+  async retire(): Promise<void> {
+    const open = this.#open!, [kept] = this.#notes.kept;
+    if (kept !== undefined) {
+      throw new LaminaError(
+        "CONFLICT",
+        `Cannot take away the pool on ${open.shown}: the device ${
+          this.nameOf(kept)
+        } is in it, which a newer database ` +
+          'made. "lamina check" says what to do about it',
+      );
+    }
+    this.#room?.[Symbol.dispose]();
+    for (const thin of this.#pool.active().values()) this.#pool.deactivate(thin);
+    open.retire();
+    await this.#notes.forget();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -288,19 +281,14 @@ export class ThinTrees implements SnapshotTrees {
     return this.#open!.label.base!.thin;
   }
 
-  async #giveBack(id: number): Promise<void> {
-    const { signal } = backgroundOperation();
-    using _turn = await this.#locks.acquire(String(id), signal);
-    const lease = this.#leases.get(id)!;
-    if (--lease.users > 0) return;
-    this.#leases.delete(id);
-    // Nobody else was told of it: it stays as it is until it is reached again.
-    if (!this.#shown.has(id)) {
-      if (!this.#sealed.has(id)) await syncFileSystem(lease.path);
-      this.#used.set(id, usedAt(lease.path));
-    }
-    await this.context.mounter.unmount([lease.path], { signal });
-    await Deno.remove(lease.path);
+  /** Nobody else was told of it: it stays as it is until it is reached again. */
+  async #measure(id: number, path: string): Promise<void> {
+    if (this.#shown.has(id)) return;
+    if (!this.#sealed.has(id)) await syncFileSystem(path);
+    this.#used.set(id, usedAt(path));
+  }
+
+  #rest(id: number): void {
     if (this.#sealed.has(id) && !this.#shown.has(id)) this.#pool.deactivate(id);
   }
 

@@ -9,7 +9,8 @@ import { DirectoryTrees } from "../directory_trees.ts";
 import { type DriverContext, type DriverFactory, refuseUnknownOptions } from "../driver_factory.ts";
 import type { DriverCapabilities } from "../port.ts";
 import { probeProjectQuota, ProjectLimits } from "../project_limits.ts";
-import { readOnlyBind, SnapshotDriver } from "../snapshot_driver.ts";
+import { SnapshotDriver } from "../snapshot_driver.ts";
+import { readOnlyBind } from "../snapshot_mounts.ts";
 import type { NewTree } from "../snapshot_trees.ts";
 
 const capabilities: DriverCapabilities = {

@@ -25,6 +25,8 @@ export interface DriverSetup {
   readonly base?: string;
   /** Absent: directories. */
   readonly backing?: Backing;
+  /** It runs in the guest, thirty times slower: long chains are looked at now and then. */
+  readonly emulated?: boolean;
 }
 
 /** See the head of the file. */
@@ -41,11 +43,14 @@ export class DriverFixture implements AsyncDisposable {
 
   static async create(given: DriverSetup): Promise<DriverFixture> {
     const setup = { ...given, options: { ...given.options, ...await given.ownOptions?.() } };
-    const scratch = setup.base === undefined ? await scratchDirectory() : await directoryIn(setup.base);
+    // A driver that refuses to open leaves nothing, either.
+    await using made = new AsyncDisposableStack();
+    const scratch = made.use(setup.base === undefined ? await scratchDirectory() : await directoryIn(setup.base));
     await Deno.mkdir(join(scratch.path, "driver"));
     await Deno.mkdir(join(scratch.path, "recipes"));
-    const store = new Store(join(scratch.path, "lamina.db"));
+    const store = made.use(new Store(join(scratch.path, "lamina.db")));
     const driver = await openDriver(setup, scratch.path, store);
+    made.move();
     return new DriverFixture(setup, scratch, store, driver);
   }
 
@@ -182,7 +187,12 @@ async function openDriver(setup: DriverSetup, scratch: string, store: Store): Pr
     options: setup.options ?? {},
   };
   const driver = await setup.factory.open(context, operation);
-  await driver.recover(operation);
+  try {
+    await driver.recover(operation);
+  } catch (error) {
+    await driver[Symbol.asyncDispose]();
+    throw error;
+  }
   return driver;
 }
 
