@@ -9,6 +9,7 @@ const QUOTA_RESCAN = 0x4040942cn;
 const QUOTA_RESCAN_STATUS = 0x8040942dn;
 const ENABLE = 1n;
 const ENABLE_SIMPLE = 4n;
+const MAX_REFERENCED = 1n;
 const MAX_EXCLUSIVE = 2n;
 const NO_LIMIT = 0xffff_ffff_ffff_ffffn;
 const QUOTA_TREE = 8n;
@@ -75,12 +76,27 @@ export function limitSubvolume(fd: number, limit_bytes: number | undefined): Pro
   return slowIoctl(fd, QGROUP_LIMIT, new Uint8Array(args.buffer), `limit a subvolume`);
 }
 
+/**
+ * Limits all that the subvolume `fd` holds, shared with others or not; `undefined`: no limit. Takes the place of
+ * {@linkcode limitSubvolume}. Durable with the next commit.
+ */
+export function limitReferenced(fd: number, limit_bytes: number | undefined): Promise<void> {
+  const limit = limit_bytes === undefined ? NO_LIMIT : BigInt(limit_bytes);
+  // A snapshot starts with its source's limits: the other one is taken away.
+  const args = new BigUint64Array([0n, MAX_REFERENCED | MAX_EXCLUSIVE, limit, NO_LIMIT, 0n, 0n]);
+  return slowIoctl(fd, QGROUP_LIMIT, new Uint8Array(args.buffer), `limit a subvolume`);
+}
+
 /** What a quota group says of a subvolume. */
 export interface SubvolumeQuota {
   /** Bytes on disk that the subvolume has alone. */
   readonly exclusive_bytes: number;
   /** Limit of that; absent: none. */
   readonly limit_bytes?: number;
+  /** Bytes on disk of all that it holds. */
+  readonly referenced_bytes?: number;
+  /** Limit of that; absent: none. */
+  readonly referencedLimit_bytes?: number;
 }
 
 /** Every subvolume that is counted, by its id. */
@@ -94,10 +110,19 @@ export function subvolumeQuotas(fd: number): Map<bigint, SubvolumeQuota> {
     })
   ) {
     // generation, rfer, rfer_cmpr, excl, excl_cmpr
-    if (type === INFO_ITEM) quotas.set(offset, { exclusive_bytes: Number(data.getBigUint64(24, le)) });
-    else if (type === LIMIT_ITEM && (data.getBigUint64(0, le) & MAX_EXCLUSIVE) !== 0n) {
+    if (type === INFO_ITEM) {
+      const [referenced_bytes, exclusive_bytes] = [Number(data.getBigUint64(8, le)), Number(data.getBigUint64(24, le))];
+      quotas.set(offset, { exclusive_bytes, referenced_bytes });
+    } else if (type === LIMIT_ITEM) {
       // flags, max_rfer, max_excl
-      quotas.set(offset, { exclusive_bytes: 0, ...quotas.get(offset), limit_bytes: Number(data.getBigUint64(16, le)) });
+      const flags = data.getBigUint64(0, le), limits = [data.getBigUint64(8, le), data.getBigUint64(16, le)] as const;
+      const has = (flag: bigint, limit: bigint) => (flags & flag) !== 0n && limit !== NO_LIMIT;
+      quotas.set(offset, {
+        exclusive_bytes: 0,
+        ...quotas.get(offset),
+        ...(has(MAX_EXCLUSIVE, limits[1]) ? { limit_bytes: Number(limits[1]) } : {}),
+        ...(has(MAX_REFERENCED, limits[0]) ? { referencedLimit_bytes: Number(limits[0]) } : {}),
+      });
     }
   }
   return quotas;

@@ -39,6 +39,7 @@ const capabilityNumbers = {
   mknod: 27,
   sys_chroot: 18,
   sys_admin: 21,
+  sys_resource: 24,
 } as const;
 
 /** One of the capabilities that Lamina asks for. */
