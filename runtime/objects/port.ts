@@ -4,35 +4,10 @@
  * `runtime/core/specs/kube/`.
  */
 import type { ObjectKey } from "../../drivers/volume/port.ts";
+import type { KubeObject, ObjectChange } from "../core/model/object.ts";
 import type { Operation } from "../core/operation.ts";
 
-/** What every stored object has. `metadata.uid`, `resourceVersion` and `creationTimestamp` are set by the store. */
-export interface KubeObject {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly namespace?: string;
-    readonly uid: string;
-    /** Counts every change of the root, as text. */
-    readonly resourceVersion: string;
-    readonly creationTimestamp: string;
-    /** Set by `delete`; the object goes when its last finalizer goes. */
-    readonly deletionTimestamp?: string;
-    readonly finalizers?: readonly string[];
-    readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
-  };
-  readonly spec?: Readonly<Record<string, unknown>>;
-  readonly status?: Readonly<Record<string, unknown>>;
-  readonly [field: string]: unknown;
-}
-
-/** An object changed; told after the commit. */
-export interface ObjectChange {
-  readonly type: "added" | "modified" | "deleted";
-  readonly object: KubeObject;
-}
+export type { KubeObject, ObjectChange };
 
 /** A Kubernetes Event: what happened to an object, for people. Equal ones are counted, not repeated. */
 export interface ObjectEvent {

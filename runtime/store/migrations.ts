@@ -4,9 +4,10 @@ import { LaminaError } from "../core/errors.ts";
 import { initialSchema } from "./schema/0001_initial.ts";
 import { limitsSchema } from "./schema/0002_limits.ts";
 import { unionsSchema } from "./schema/0003_unions.ts";
+import { objectsSchema } from "./schema/0004_objects.ts";
 
 /** Step N brings version N-1 to N. Never edit one that was released: append. */
-const steps: readonly string[] = [initialSchema, limitsSchema, unionsSchema];
+const steps: readonly string[] = [initialSchema, limitsSchema, unionsSchema, objectsSchema];
 
 /** Version of the schema that this code reads and writes. */
 export const SCHEMA_VERSION = steps.length;
