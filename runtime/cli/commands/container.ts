@@ -2,7 +2,8 @@
 import { resolve } from "@std/path/posix";
 import type { Container, ContainerChange } from "../../core/specs/container.ts";
 import type { RemovalResult } from "../../core/specs/image.ts";
-import { parseMountFlag, parseTmpfsFlag, parseVolumeFlag } from "../../core/volume_flag.ts";
+import { parseMountFlag } from "../../core/mount_flag.ts";
+import { parseTmpfsFlag, parseVolumeFlag } from "../../core/volume_flag.ts";
 import { apiPath } from "../client.ts";
 import { type Command, command } from "../command.ts";
 import { copyCommand } from "../copy/copy_command.ts";
