@@ -10,7 +10,13 @@ import type { RootfsArchive } from "../import_rootfs.ts";
 import { isImageArchive } from "../read/read_archive.ts";
 import { baseNameOf } from "../reference_names.ts";
 import { type ArchiveFiles, readRange } from "./archive_files.ts";
-import { decompressed, foundCompression, readRangeChunks, streamChunks, streamOf } from "./byte_streams.ts";
+import {
+  decompressed,
+  foundCompression,
+  readRangeChunks,
+  streamChunks,
+  streamOf,
+} from "../../../drivers/storage/layer/byte_streams.ts";
 import { openDirectoryFiles } from "./directory_files.ts";
 import { concatenated, headShowsRootfs, isRootfsEntry } from "./recognise.ts";
 import { spool } from "./spool.ts";

@@ -5,7 +5,7 @@ import { DEFAULT_LAYER_LIMITS } from "../../../drivers/storage/layer/types.ts";
 import { ZstdFormatError, ZstdFrameSplitter } from "../../../drivers/storage/layer/zstd_frames.ts";
 import { isLaminaError, LaminaError } from "../../core/errors.ts";
 import { archivePath } from "./archive_files.ts";
-import type { FoundCompression } from "./byte_streams.ts";
+import type { FoundCompression } from "../../../drivers/storage/layer/byte_streams.ts";
 
 /** Names at the top of a root file system that no image archive has. */
 const rootNames = new Set(

@@ -3,7 +3,12 @@ import { createHash } from "node:crypto";
 import type { FileRange } from "../../../drivers/storage/layer/types.ts";
 import type { Digest } from "../../core/ids.ts";
 import { readRange } from "./archive_files.ts";
-import { decompressed, foundCompression, MAGIC_BYTES, readRangeChunks } from "./byte_streams.ts";
+import {
+  decompressed,
+  foundCompression,
+  MAGIC_BYTES,
+  readRangeChunks,
+} from "../../../drivers/storage/layer/byte_streams.ts";
 
 /** Digest of what a range of a file holds when it is decompressed. Reads all of it. */
 export async function uncompressedDigest(range: FileRange, label: string, signal: AbortSignal): Promise<Digest> {

@@ -2,7 +2,7 @@
 import { LaminaError } from "../../core/errors.ts";
 import { backgroundOperation, type Operation } from "../../core/operation.ts";
 import type { ByteStream, ExportOptions } from "../../services.ts";
-import { streamOf } from "../archive/byte_streams.ts";
+import { streamOf } from "../../../drivers/storage/layer/byte_streams.ts";
 import { lookUpImage } from "../image_lookup.ts";
 import type { ImageRoom } from "../image_room.ts";
 import { type ImageRow, type LayerRow, layersOf } from "../image_rows.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Digest } from "../../core/ids.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { ExportCompression } from "../../core/specs/image.ts";
-import { compressed, readRangeChunks } from "../archive/byte_streams.ts";
+import { compressed, readRangeChunks } from "../../../drivers/storage/layer/byte_streams.ts";
 import { spool } from "../archive/spool.ts";
 import { shortId } from "../chain_id.ts";
 import type { ImageRoom } from "../image_room.ts";

@@ -7,7 +7,7 @@ import { LaminaError } from "../../../runtime/core/errors.ts";
 import type { Digest, SnapshotKey } from "../../../runtime/core/ids.ts";
 import { abortable } from "../../../runtime/core/keyed_lock.ts";
 import type { Operation } from "../../../runtime/core/operation.ts";
-import { readRangeChunks, streamOf } from "../../../runtime/image/archive/byte_streams.ts";
+import { readRangeChunks, streamOf } from "../../../drivers/storage/layer/byte_streams.ts";
 import { concatenated } from "../../../runtime/image/archive/recognise.ts";
 import type { Store, Transaction } from "../../../runtime/store/store.ts";
 

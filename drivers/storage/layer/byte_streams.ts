@@ -2,11 +2,10 @@
 import { createReadStream } from "node:fs";
 import { pipeline, Readable } from "node:stream";
 import { createGzip, createZstdCompress } from "node:zlib";
-import { decompress, detectCompression } from "../../../drivers/storage/layer/decompress.ts";
-import type { FileRange } from "../../../drivers/storage/layer/types.ts";
-import { isLaminaError, LaminaError, messageOf } from "../../core/errors.ts";
-import { abortable } from "../../core/keyed_lock.ts";
-import type { ByteStream } from "../../services.ts";
+import { decompress, detectCompression } from "./decompress.ts";
+import type { FileRange, TarStream } from "./types.ts";
+import { isLaminaError, LaminaError, messageOf } from "../../../runtime/core/errors.ts";
+import { abortable } from "../../../runtime/core/keyed_lock.ts";
 
 /** Pieces of bytes. */
 export type Chunks = AsyncIterable<Uint8Array<ArrayBuffer>>;
@@ -95,7 +94,7 @@ export async function* compressed(
  * @throws from the iteration, the signal's reason as soon as it aborts, even while the stream gives nothing.
  */
 export async function* streamChunks(
-  stream: ByteStream,
+  stream: TarStream,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const reader = stream.getReader();
@@ -120,7 +119,7 @@ export interface StreamOptions {
 }
 
 /** A stream of chunks; cancelling it ends their source. */
-export function streamOf(chunks: Chunks, { signal, onEnd }: StreamOptions = {}): ByteStream {
+export function streamOf(chunks: Chunks, { signal, onEnd }: StreamOptions = {}): TarStream {
   const iterator = chunks[Symbol.asyncIterator]();
   let ended = false;
   let onAbort: () => void = () => {};
