@@ -14,6 +14,28 @@ const MAX = 2n ** 63n - 1n;
  * nearest number that JavaScript has.
  */
 export function parseQuantity(text: string): number | undefined {
+  const exact = parseExact(text);
+  if (exact === undefined) return undefined;
+  const rounded = roundUp(exact.numerator, exact.denominator);
+  return rounded > MAX ? undefined : Number(rounded);
+}
+
+/**
+ * How often one quantity is in another, rounded up: `250m` of CPU by `1m` is 250, `1500Mi` by `1Gi` is 2.
+ *
+ * @returns `undefined` when one of them is no quantity, or the divisor is zero.
+ */
+export function divideQuantities(value: string, divisor: string): bigint | undefined {
+  const of = parseExact(value), by = parseExact(divisor);
+  if (of === undefined || by === undefined || by.numerator === 0n) return undefined;
+  return roundUp(of.numerator * by.denominator, of.denominator * by.numerator);
+}
+
+function roundUp(numerator: bigint, denominator: bigint): bigint {
+  return (numerator + denominator - 1n) / denominator;
+}
+
+function parseExact(text: string): { numerator: bigint; denominator: bigint } | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   const match = /^\+?(\d*)(?:\.(\d*))?(?:([KMGTPE]i)|([numkMGTPE]?)|[eE]([+-]?\d{1,2}))$/.exec(text);
   if (match === null) return undefined;
@@ -25,9 +47,7 @@ export function parseQuantity(text: string): number | undefined {
   // What is left of the decimal point after the powers of ten have met.
   const shift = power - fraction.length;
   if (shift >= 0) numerator *= 10n ** BigInt(shift);
-  const denominator = shift < 0 ? 10n ** BigInt(-shift) : 1n;
-  const rounded = (numerator + denominator - 1n) / denominator;
-  return rounded > MAX ? undefined : Number(rounded);
+  return { numerator, denominator: shift < 0 ? 10n ** BigInt(-shift) : 1n };
 }
 
 /**

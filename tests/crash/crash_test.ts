@@ -17,8 +17,9 @@ rootTest(
     await using stage = await CrashStage.open();
     const unreached: string[] = [];
     const failures: string[] = [];
-    // A migration has a scenario of its own: tests/migrate/crash_test.ts; the thin pool and unions, too: tests/devicemapper, tests/union.
-    const rest = FAULT_POINTS.filter((point) => !/^(migrate|devicemapper|union)\./.test(point)).values();
+    // A migration has a scenario of its own: tests/migrate/crash_test.ts; the thin pool, unions and files
+    // of volumes, too: tests/devicemapper, tests/union, tests/plugins.
+    const rest = FAULT_POINTS.filter((point) => !/^(migrate|devicemapper|union|atomic)\./.test(point)).values();
     const visit = async () => {
       for (const point of rest) {
         for (let pass = 1; pass <= MAX_PASSES; pass++) {

@@ -1,0 +1,35 @@
+/** The volume plugins of Kubernetes' own kinds. */
+import { EmptyDirPlugin } from "./empty_dir.ts";
+import { FilesPlugin } from "./files/files_plugin.ts";
+import { configMapKind, downwardKind, projectedKind, secretKind } from "./files/kinds.ts";
+import { HostPathPlugin } from "./host_path.ts";
+import type { PluginContext } from "./plugin_context.ts";
+import type { VolumePlugin } from "./port.ts";
+import { Trash } from "./trash.ts";
+
+export type { PluginContext } from "./plugin_context.ts";
+
+/** All of them; disposing it ends what they do in the background. */
+export class KubernetesPlugins implements AsyncDisposable {
+  readonly list: readonly VolumePlugin[];
+  readonly #trash: Trash;
+
+  constructor(context: PluginContext) {
+    this.#trash = new Trash(context.layout.trash);
+    this.list = [
+      new EmptyDirPlugin(context, this.#trash),
+      new HostPathPlugin(),
+      ...[configMapKind, secretKind, downwardKind(context), projectedKind(context)]
+        .map((kind) => new FilesPlugin(context, kind)),
+    ];
+  }
+
+  /** Waits for the deletion of what was torn down so far. */
+  settled(): Promise<void> {
+    return this.#trash.settled();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#trash[Symbol.asyncDispose]();
+  }
+}
