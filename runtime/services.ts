@@ -44,6 +44,13 @@ export interface ImportOptions {
   readonly reference?: string;
   /** `os/arch[/variant]`; absent: this machine's. */
   readonly platform?: string;
+  /** The archive is a rootfs tar whatever it looks like, and needs no name. */
+  readonly rootfs?: {
+    /** Lines of a Dockerfile for its config, as for a commit. */
+    readonly changes?: readonly string[];
+    /** For its history. */
+    readonly message?: string;
+  };
 }
 
 /** How an image is exported. */
@@ -72,8 +79,11 @@ export interface ImageService {
   export(images: readonly string[], options: ExportOptions, operation: Operation): Promise<ByteStream>;
   /** Removes a reference and, with the last one, the image and the layers that nothing else needs. */
   remove(image: string, options: { readonly force: boolean }, operation: Operation): Promise<RemovalResult>;
-  /** Images without a reference, or with `all` every image that no container uses. */
-  prune(options: { readonly all: boolean }, operation: Operation): Promise<RemovalResult>;
+  /** Images without a reference, or with `all` every image that no container uses; with `ids` only those of them. */
+  prune(
+    options: { readonly all: boolean; readonly ids?: readonly string[] },
+    operation: Operation,
+  ): Promise<RemovalResult>;
 }
 
 /** Containers. A container is named by name, id, or unique id prefix. */
@@ -115,8 +125,19 @@ export interface ContainerService {
     operation: Operation,
     options?: { readonly as?: string },
   ): Promise<ByteStream>;
-  /** Unpacks a tar below a directory of the rootfs, resolved inside it. */
-  copyIn(container: string, path: string, archive: ByteStream, operation: Operation): Promise<void>;
+  /**
+   * Unpacks a tar below a directory of the rootfs, resolved inside it. With `keep_kinds` no directory is replaced by
+   * something else and nothing else by a directory.
+   *
+   * @throws `CONFLICT` (a kind that is to be kept); what came before that entry stays.
+   */
+  copyIn(
+    container: string,
+    path: string,
+    archive: ByteStream,
+    operation: Operation,
+    options?: { readonly keep_kinds?: boolean },
+  ): Promise<void>;
   /**
    * Removes the container, with `volumes` also the anonymous volumes that only it has. Never deletes a named volume or a
    * host directory.

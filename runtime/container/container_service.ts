@@ -139,13 +139,20 @@ export class Containers implements ContainerService {
   }
 
   /** See {@linkcode ContainerService}. */
-  copyIn(container: string, path: string, archive: ByteStream, operation: Operation): Promise<void> {
+  copyIn(
+    container: string,
+    path: string,
+    archive: ByteStream,
+    operation: Operation,
+    options: { readonly keep_kinds?: boolean } = {},
+  ): Promise<void> {
     return this.#viewing(container, { volumes: true, writable: true }, operation, async (root, row) => {
       if (specOf(row).read_only && !this.#assembler.isMounted(row.id)) {
         throw new LaminaError("CONFLICT", `Cannot copy into container "${row.name}": its root is read-only`);
       }
       const canonical = canonicalInRoot(root, join(path, "/"));
-      await this.#room.engine.unpackInto({ stream: archive, root, path: canonical }, operation);
+      const keepKinds = options.keep_kinds ?? false;
+      await this.#room.engine.unpackInto({ stream: archive, root, path: canonical, keepKinds }, operation);
     });
   }
 

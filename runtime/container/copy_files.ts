@@ -4,7 +4,7 @@ import { byteStringFromText, displayName } from "../core/bytes.ts";
 import { LaminaError } from "../core/errors.ts";
 import type { PathStat } from "../core/specs/container.ts";
 import { hostError } from "../host/errno_errors.ts";
-import { readlinkAt, statxFd } from "../host/fs_calls.ts";
+import { type FileType, readlinkAt, statxFd } from "../host/fs_calls.ts";
 import { openInRoot } from "../host/rootfs_path.ts";
 
 /** What a path of a root is. A final link is followed only where the path ends in `/` or `/.`. */
@@ -18,7 +18,7 @@ export function statInRoot(root: string, path: string): PathStat {
     const status = statxFd(opened.fd);
     return {
       name: basename(opened.realPath === root ? "/" : opened.realPath) || "/",
-      kind: kindOf(status.type),
+      ...kindOf(status.type),
       size_bytes: status.size_bytes,
       mode: status.mode,
       modified_at: new Date(status.mtime_s * 1000 + Math.floor(status.mtime_ns / 1e6)).toISOString(),
@@ -49,6 +49,8 @@ export function canonicalInRoot(root: string, path: string): string {
   );
 }
 
-function kindOf(type: string): PathStat["kind"] {
-  return type === "file" || type === "directory" || type === "symlink" ? type : "other";
+function kindOf(type: FileType): Pick<PathStat, "kind" | "special"> {
+  if (type === "file" || type === "directory" || type === "symlink") return { kind: type };
+  if (type === "unknown") return { kind: "other" };
+  return { kind: "other", special: type === "char" ? "character" : type };
 }

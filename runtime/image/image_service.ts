@@ -13,6 +13,7 @@ import { endIntent, type Intent } from "../store/journal.ts";
 import type { Store } from "../store/store.ts";
 import { openSource } from "./archive/open_source.ts";
 import { commitImage, type CommitRequest } from "./commit_image.ts";
+import { applyConfigChanges } from "./config_changes.ts";
 import { lookUpImage } from "./image_lookup.ts";
 import { DEFAULT_IMPORT_LIMITS, type ImageRoom, type ImportLimits } from "./image_room.ts";
 import type { ImageRow } from "./image_rows.ts";
@@ -105,8 +106,9 @@ async function importSource(
     operation.signal.throwIfAborted();
     // Refused before anything is read.
     if (options.reference !== undefined) chosenReference(options.reference);
+    applyConfigChanges({}, options.rootfs?.changes ?? []);
     const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
-    await using opened = await openSource(room, source, operation);
+    await using opened = await openSource(room, source, { asRootfs: options.rootfs !== undefined }, operation);
     const { what } = opened;
     if (what.kind === "rootfs") return await importRootfs(room, what.archive, options, operation);
     const images = await readArchive(what.files, { platform, baseName: what.baseName }, operation.signal);

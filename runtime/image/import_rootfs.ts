@@ -9,6 +9,7 @@ import type { ImportOptions } from "../services.ts";
 import { beginIntent, endIntent } from "../store/journal.ts";
 import { announcedSize, uncompressedDigest } from "./archive/uncompressed.ts";
 import { chainIdUpon, shortId } from "./chain_id.ts";
+import { applyConfigChanges } from "./config_changes.ts";
 import type { ImageRoom } from "./image_room.ts";
 import { findLayer } from "./image_rows.ts";
 import { importImages, undo } from "./import_images.ts";
@@ -25,9 +26,10 @@ export interface RootfsArchive {
 }
 
 /**
- * Imports a rootfs tar. The config says nothing but the platform, so that the same archive always gives the same image.
+ * Imports a rootfs tar. The config says the platform and what the caller asked for, and no time, so that the same call
+ * always gives the same image.
  *
- * @throws `INVALID_ARGUMENT` without a reference; what unpacking throws.
+ * @throws `INVALID_ARGUMENT` without a reference, unless it was said that this is a rootfs; what unpacking throws.
  */
 export async function importRootfs(
   room: ImageRoom,
@@ -35,26 +37,31 @@ export async function importRootfs(
   options: ImportOptions,
   operation: Operation,
 ): Promise<ImportResult> {
-  if (options.reference === undefined) {
+  if (options.reference === undefined && options.rootfs === undefined) {
     throw new LaminaError(
       "INVALID_ARGUMENT",
       `Cannot import ${archive.label}: it holds no image but files of a root file system. Give it a name with --ref NAME:TAG`,
     );
   }
-  const reference = chosenReference(options.reference);
+  const reference = options.reference === undefined ? undefined : chosenReference(options.reference);
+  const runtimeConfig = applyConfigChanges({}, options.rootfs?.changes ?? []);
+  const comment = options.rootfs?.message;
   const platform = options.platform === undefined ? machinePlatform() : parsePlatform(options.platform);
-  const intent = await room.store.write((tx) => beginIntent(tx, "image.import", reference, { rootfs: true }));
+  const intent = await room.store.write((tx) =>
+    beginIntent(tx, "image.import", reference ?? archive.label, { rootfs: true })
+  );
   faultPoint("import.begun");
   let layer: NewLayer | undefined;
   try {
     layer = await findSameLayer(room, archive, reference, operation) ?? await unpackRootfs(room, archive, operation);
     const config = new TextEncoder().encode(JSON.stringify({
       ...platform,
-      config: {},
+      config: runtimeConfig,
       rootfs: { type: "layers", diff_ids: [layer.diffId] },
-      history: [{ created_by: "lamina image import" }],
+      history: [{ created_by: "lamina image import", ...(comment === undefined ? {} : { comment }) }],
     }));
-    const image = makeSourceImage(config, [existingLayer], [reference], archive.label);
+    const names = reference === undefined ? [] : [reference];
+    const image = makeSourceImage(config, [existingLayer], names, archive.label);
     const { images, warnings } = await importImages(room, { images: [image], warnings: [] }, { reference }, operation);
     await room.store.write((tx) => endIntent(tx, intent));
     const made = layer.made ? 1 : 0;
@@ -87,7 +94,7 @@ async function unpackRootfs(room: ImageRoom, archive: RootfsArchive, operation: 
 async function findSameLayer(
   room: ImageRoom,
   { source, label }: RootfsArchive,
-  reference: string,
+  reference: string | undefined,
   operation: Operation,
 ): Promise<NewLayer | undefined> {
   if (!("length_bytes" in source)) return undefined;
@@ -113,12 +120,16 @@ async function findSameLayer(
 }
 
 /** Layers of the announced size; where none is announced, the one of the image that has the name now. */
-async function possibleLayers(room: ImageRoom, source: FileRange, reference: string): Promise<SnapshotKey[]> {
+async function possibleLayers(
+  room: ImageRoom,
+  source: FileRange,
+  reference: string | undefined,
+): Promise<SnapshotKey[]> {
   const announced = await announcedSize(source);
   const rows = announced === undefined
     ? room.store.all<{ chain_id: SnapshotKey }>(
       "SELECT chain_id FROM image_references JOIN image_layers USING (image_id) WHERE name = ? AND position = 0",
-      reference,
+      reference ?? "",
     )
     : room.store.all<{ chain_id: SnapshotKey }>(
       "SELECT chain_id FROM layers WHERE parent IS NULL AND tar_bytes % ? = ?",

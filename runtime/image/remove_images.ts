@@ -46,14 +46,15 @@ export async function removeImage(
 /** See `ImageService.prune`. */
 export async function pruneImages(
   room: ImageRoom,
-  options: { readonly all: boolean },
+  options: { readonly all: boolean; readonly ids?: readonly string[] },
   operation: Operation,
 ): Promise<RemovalResult> {
+  const wanted = options.ids === undefined ? undefined : new Set(options.ids);
   const candidates = room.store.all<{ id: string }>(
     `SELECT id FROM images WHERE NOT EXISTS (SELECT 1 FROM containers WHERE image_id = images.id)
      AND (?1 OR NOT EXISTS (SELECT 1 FROM image_references WHERE image_id = images.id)) ORDER BY id`,
     options.all ? 1 : 0,
-  );
+  ).filter(({ id }) => wanted?.has(id) ?? true);
   const untagged: string[] = [];
   const deleted: string[] = [];
   let reclaimed_bytes = 0;

@@ -20,6 +20,8 @@ export interface ApplyOptions {
   readonly form: WhiteoutForm | "none";
   /** Entries go below this directory, a real path; "" is the root. */
   readonly base: ByteString;
+  /** See `TreeWriterOptions`; default false. */
+  readonly keepKinds?: boolean;
   readonly limits: LayerLimits;
   readonly recipe?: RecipeWriter;
   readonly warnings: Warnings;
@@ -48,6 +50,7 @@ export class EntryApplier implements Disposable {
       keepTimes: options.form === "none" ? (path) => added.has(path) : () => true,
       onImplied: (path) => this.#implied(path),
       beforeRemove: (path, dirFd, name, status) => this.#saveAside(path, dirFd, name, status),
+      keepKinds: options.keepKinds ?? false,
       warn: (message) => options.warnings.add(message),
       check: options.check,
     });

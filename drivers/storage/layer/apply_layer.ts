@@ -43,6 +43,7 @@ export interface UnpackJob extends FeedJob {
 export interface UnpackIntoJob {
   readonly root: string;
   readonly path: string;
+  readonly keepKinds: boolean;
   readonly limits: LayerLimits;
 }
 
@@ -83,7 +84,8 @@ export async function unpackIntoJob(job: UnpackIntoJob, context: JobContext): Pr
     const warnings = new Warnings();
     const check = () => context.throwIfCancelled();
     const tar = new HashedSource(inputOf(context), limitTar(job.limits), false);
-    using applier = new EntryApplier(rootFd, { form: "none", base, limits: job.limits, warnings, check });
+    const { keepKinds, limits } = job;
+    using applier = new EntryApplier(rootFd, { form: "none", base, keepKinds, limits, warnings, check });
     await applyAll(applier, new TarReader(tar, job.limits, () => {}), check);
     await finishLayer(applier, { form: "none", warnings, check });
     syncFileSystem(targetFd);

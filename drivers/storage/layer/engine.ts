@@ -110,9 +110,13 @@ export interface LayerEngine extends AsyncDisposable {
   unpack(request: UnpackRequest, operation: Operation): Promise<AppliedLayer>;
   /**
    * Unpacks a tar from outside (`cp`, volume restore) below `path`, resolved inside `root`. Whiteout names have no
-   * meaning. Existing directories keep their attributes' replacement as in `layers.md`.
+   * meaning. Existing directories keep their attributes' replacement as in `layers.md`. With `keepKinds` no directory is
+   * replaced by something else and nothing else by a directory (`CONFLICT`; what came before that entry stays).
    */
-  unpackInto(request: { stream: TarStream; root: string; path: string }, operation: Operation): Promise<void>;
+  unpackInto(
+    request: { stream: TarStream; root: string; path: string; keepKinds?: boolean },
+    operation: Operation,
+  ): Promise<void>;
   /** The changes, sorted by path. */
   changes(source: DiffSource, operation: Operation): AsyncIterable<Change>;
   /** A reproducible tar: sorted entries, nanosecond mtimes, xattrs in pax records, whiteouts as `.wh.`. */

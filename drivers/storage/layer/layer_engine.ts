@@ -22,8 +22,9 @@ export function createLayerEngine(options: LayerEngineOptions = {}): LayerEngine
   const limits = (own?: Partial<LayerLimits>) => ({ ...DEFAULT_LAYER_LIMITS, ...options.limits, ...own });
   return {
     unpack: (request, operation) => unpack(pool, request, limits(request.limits), operation),
-    unpackInto({ stream, root, path }, operation) {
-      return pool.run("unpackInto", { root, path, limits: limits() }, { slot: "unpack", operation, input: stream });
+    unpackInto({ stream, root, path, keepKinds = false }, operation) {
+      const job = { root, path, keepKinds, limits: limits() };
+      return pool.run("unpackInto", job, { slot: "unpack", operation, input: stream });
     },
     changes: (source, operation) => trees.changes(source, operation),
     tar(source: TarSource, operation: Operation): TarStream {

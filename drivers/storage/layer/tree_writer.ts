@@ -49,6 +49,8 @@ export interface TreeWriterOptions {
   readonly onImplied: (path: ByteString) => void;
   /** Told before a regular file is removed to make place. */
   readonly beforeRemove: (path: ByteString, dirFd: number, name: ByteString, status: FileStatus) => void;
+  /** Refuse to replace a directory by something else, and something else by a directory. */
+  readonly keepKinds: boolean;
   /** For people: what could not be kept. */
   readonly warn: (message: string) => void;
   /** Called often; throws to end the work. */
@@ -74,7 +76,7 @@ export class TreeWriter implements Disposable {
     this.directories = new DirectoryCache(rootFd, {
       keepTimes: options.keepTimes,
       onImplied: options.onImplied,
-      replace: (parent, name) => this.remove(place(parent, name)),
+      replace: (parent, name) => this.#makeRoom(place(parent, name), true),
     });
   }
 
@@ -102,7 +104,7 @@ export class TreeWriter implements Disposable {
       const there = this.directories.find(at.path);
       if (there !== undefined) return this.directoryAttributes(there, attributes);
     }
-    this.#create(at, () => mkdirAt(at.parent.fd, at.name, 0o700));
+    this.#create(at, () => mkdirAt(at.parent.fd, at.name, 0o700), true);
     const made = this.directories.add(at.parent, at.name, attributes.mtime);
     this.#attributesFd(made.fd, attributes, at.path);
     made.changed = true;
@@ -210,16 +212,25 @@ export class TreeWriter implements Disposable {
     }
   }
 
-  #create<T>(at: Place, make: () => T): T {
+  #create<T>(at: Place, make: () => T, directory = false): T {
     at.parent.changed = true;
     for (let attempt = 0;; attempt++) {
       try {
         return make();
       } catch (error) {
         if (!isErrno(error, "EEXIST") || attempt > 8) throw error;
-        this.remove(at);
+        this.#makeRoom(at, directory);
       }
     }
+  }
+
+  #makeRoom(at: Place, directory: boolean): void {
+    const found = this.#options.keepKinds ? statxAtIfPresent(at.parent.fd, at.name)?.type : undefined;
+    if (found !== undefined && (found === "directory") !== directory) {
+      const [old, wanted] = directory ? ["non-directory", "directory"] : ["directory", "non-directory"];
+      throw new LaminaError("CONFLICT", `Cannot overwrite ${old} "${shownPath(at.path)}" with ${wanted}`);
+    }
+    this.remove(at);
   }
 
   // In this order: a change of owner drops setuid bits and capabilities.

@@ -127,6 +127,8 @@ export interface PathStat {
   name: string;
   /** Devices, FIFOs and sockets are `other`. */
   kind: "file" | "directory" | "symlink" | "other";
+  /** What `other` is. */
+  special?: "fifo" | "socket" | "block" | "character";
   /** Bytes. */
   size_bytes: number;
   /** Permission bits. */

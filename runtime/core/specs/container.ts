@@ -99,6 +99,7 @@ export type ContainerChange = z.infer<typeof ContainerChange>;
 export const PathStat = z.object({
   name: z.string().describe("Base name"),
   kind: z.enum(["file", "directory", "symlink", "other"]),
+  special: z.enum(["fifo", "socket", "block", "character"]).optional().describe("What `other` is"),
   size_bytes: z.int(),
   mode: z.int().describe("Permission bits"),
   modified_at: z.iso.datetime(),

@@ -29,6 +29,12 @@ export interface OpenedSource extends AsyncDisposable {
     | { readonly kind: "rootfs"; readonly archive: RootfsArchive };
 }
 
+/** How a source is opened. */
+export interface OpenOptions {
+  /** The archive holds the files of a root, whatever they look like. */
+  readonly asRootfs: boolean;
+}
+
 /** Bytes of the head that are looked at: more than the largest block of zstd. */
 const HEAD_BYTES = 1 << 18;
 const nothingToDispose = () => Promise.resolve();
@@ -39,16 +45,22 @@ const nothingToDispose = () => Promise.resolve();
  *
  * @throws `NOT_FOUND`, `PERMISSION_DENIED`, `INVALID_ARGUMENT`, `UNSUPPORTED`, `RESOURCE_EXHAUSTED`.
  */
-export async function openSource(room: ImageRoom, source: ImportSource, operation: Operation): Promise<OpenedSource> {
-  if ("stream" in source) return await openStream(room, source.stream, "the stream", operation);
+export async function openSource(
+  room: ImageRoom,
+  source: ImportSource,
+  options: OpenOptions,
+  operation: Operation,
+): Promise<OpenedSource> {
+  if ("stream" in source) return await openStream(room, source.stream, "the stream", options, operation);
   const path = resolve(source.path);
   try {
     const info = await Deno.stat(path);
-    if (info.isDirectory) {
+    if (info.isDirectory && !options.asRootfs) {
       const what = { kind: "archive" as const, files: await openDirectoryFiles(path), baseName: baseNameOf(path) };
       return { what, [Symbol.asyncDispose]: nothingToDispose };
     }
-    if (info.isFile) return await openFile(room, { path, offset_bytes: 0, length_bytes: info.size }, operation);
+    const range = { path, offset_bytes: 0, length_bytes: info.size };
+    if (info.isFile) return await openFile(room, range, options, operation);
   } catch (error) {
     throw hostError(error, `Cannot open ${path}`, { path });
   }
@@ -59,7 +71,12 @@ export async function openSource(room: ImageRoom, source: ImportSource, operatio
   );
 }
 
-async function openFile(room: ImageRoom, range: FileRange, operation: Operation): Promise<OpenedSource> {
+async function openFile(
+  room: ImageRoom,
+  range: FileRange,
+  { asRootfs }: OpenOptions,
+  operation: Operation,
+): Promise<OpenedSource> {
   const label = range.path;
   const head = await readRange({ ...range, length_bytes: Math.min(range.length_bytes, HEAD_BYTES) });
   if (head.length === 0) throw empty(label);
@@ -68,7 +85,7 @@ async function openFile(room: ImageRoom, range: FileRange, operation: Operation)
     what: { kind: "rootfs", archive: { label, source: range, compression } },
     [Symbol.asyncDispose]: nothingToDispose,
   };
-  if (await headShowsRootfs(head, compression, label)) return rootfs;
+  if (asRootfs || await headShowsRootfs(head, compression, label)) return rootfs;
   if (compression !== "none") {
     const chunks = decompressed(readRangeChunks(range), compression, label);
     return await openSpooled(room, chunks, label, baseNameOf(range.path), operation);
@@ -85,6 +102,7 @@ async function openStream(
   room: ImageRoom,
   stream: ByteStream,
   label: string,
+  { asRootfs }: OpenOptions,
   operation: Operation,
 ): Promise<OpenedSource> {
   const chunks = streamChunks(stream, operation.signal);
@@ -93,7 +111,7 @@ async function openStream(
     if (head.length === 0) throw empty(label);
     const compression = foundCompression(head, label);
     const whole = replay(first, chunks);
-    if (await headShowsRootfs(head, compression, label)) {
+    if (asRootfs || await headShowsRootfs(head, compression, label)) {
       const archive = { label, source: streamOf(whole), compression };
       return {
         what: { kind: "rootfs", archive },
