@@ -12,6 +12,7 @@ import {
   mountProgramVersion,
 } from "../host/host_facts.ts";
 import { examineDrivers } from "./examine_drivers.ts";
+import { examineUnions } from "./examine_unions.ts";
 import type { SystemRoom } from "./system_room.ts";
 
 /** Below this a root has no room for an image. */
@@ -26,6 +27,7 @@ export async function examineHost(room: SystemRoom, operation: Operation): Promi
     await mountProgram(operation),
     ...fileSystems(),
     ...await examineDrivers(room, operation),
+    ...examineUnions(),
     ...room.problems.map(({ object, message }): DoctorItem => ({
       subject: `recovery of ${object}`,
       status: "warning",

@@ -14,6 +14,8 @@ import { findProgram } from "../host/programs.ts";
 /** What there is on a host. */
 export interface UnionTools {
   readonly has: (program: UnionProgram) => boolean;
+  /** The kernel's fuse and the program by which mount(8) runs a FUSE program. */
+  readonly fuse: boolean;
 }
 
 /** Looks at the kernel and for the programs. */
@@ -22,6 +24,7 @@ export function unionTools(): UnionTools {
   // mount(8) runs a FUSE program by this helper.
   const fuse = kernel.has("fuse") && findProgram("mount.fuse") !== undefined;
   return {
+    fuse,
     has: (program) =>
       program === "aufs" ? kernel.has("aufs") : fuse && findProgram(FUSE_UNIONS[program].program) !== undefined,
   };

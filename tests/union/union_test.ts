@@ -3,6 +3,7 @@ import { join } from "@std/path/posix";
 import { fromFileUrl } from "@std/path";
 import { FAULT_POINTS } from "../../runtime/host/faults.ts";
 import { runCommand } from "../../runtime/host/command.ts";
+import { examineUnions } from "../../runtime/system/examine_unions.ts";
 import { chooseProgram } from "../../runtime/union/choose_program.ts";
 import { parseBranches } from "../../drivers/storage/aufs/branch_union.ts";
 import { LaminaError } from "../../runtime/core/errors.ts";
@@ -189,7 +190,7 @@ unionTest("mergerfs", "a SIGKILL at any step leaves a whole union or none", asyn
 
 Deno.test("where nothing is installed the Debian packages are named", () => {
   try {
-    chooseProgram(parseBranches(["/a=ro:/b=rw"]), { has: () => false }, true);
+    chooseProgram(parseBranches(["/a=ro:/b=rw"]), { has: () => false, fuse: false }, true);
   } catch (error) {
     assert(error instanceof LaminaError);
     assertEquals(error.code, "UNSUPPORTED");
@@ -199,8 +200,24 @@ Deno.test("where nothing is installed the Debian packages are named", () => {
   throw new Error("it chose something");
 });
 
+Deno.test("the doctor names each program that unites branches, and what to install", () => {
+  const lines = (has: readonly string[], fuse: boolean) =>
+    examineUnions({ has: (program) => has.includes(program), fuse }).map(({ subject, status, advice }) =>
+      [subject.replace("union ", ""), status, advice].filter(Boolean).join(" ")
+    );
+  assertEquals(lines(["mergerfs", "fuse-overlayfs"], true), [
+    "aufs ok",
+    "mergerfs ok",
+    "fuse-overlayfs ok",
+    "unionfs-fuse warning apt-get install unionfs-fuse",
+  ]);
+  assertEquals(lines([], false)[1], "mergerfs warning apt-get install fuse3 mergerfs, modprobe fuse");
+  assertEquals(lines(["aufs"], true).filter((line) => line.includes("warning")), []);
+});
+
 Deno.test("the kernel's aufs comes first, and what cannot be told of a name or a work directory is passed over", () => {
-  const all = { has: () => true }, fuse = { has: (program: string) => program !== "aufs" };
+  const all = { has: () => true, fuse: true };
+  const fuse = { has: (program: string) => program !== "aufs", fuse: true };
   const layered = parseBranches(["/a=rw:/b=ro"]);
   assertEquals(chooseProgram(layered, all, true), "aufs");
   assertEquals(chooseProgram(layered, fuse, true), "fuse-overlayfs");

@@ -24,9 +24,13 @@ export interface GuestPartOptions {
   readonly done: (result: ModuleResult) => void;
 }
 
-/** A guest takes 2 GiB and as much of the processor as there is: two at once where memory allows. */
+/**
+ * A guest takes 2 GiB and as much of the processor as there is: two at once where memory allows. `LAMINA_TEST_JOBS=1`
+ * makes it one.
+ */
 function laneCount(): number {
-  return Deno.systemMemoryInfo().available > 8 * 2 ** 30 ? 2 : 1;
+  const wanted = Number(Deno.env.get("LAMINA_TEST_JOBS")) || 2;
+  return Deno.systemMemoryInfo().available > 8 * 2 ** 30 ? Math.min(wanted, 2) : 1;
 }
 
 /**

@@ -4,12 +4,12 @@
  */
 import { LaminaError } from "../../../runtime/core/errors.ts";
 import type { Mount } from "../../../runtime/core/mount.ts";
-import type { DriverContext, DriverFactory } from "../driver_factory.ts";
+import type { DriverContext, DriverFactory, DriverNeed } from "../driver_factory.ts";
 import type { DriverCapabilities } from "../port.ts";
 import { SnapshotDriver } from "../snapshot_driver.ts";
 import { type DevicemapperSettings, parseDevicemapperOptions } from "./options.ts";
 import { fills } from "./pool_room.ts";
-import { lackingParts } from "./probe_devicemapper.ts";
+import { type LackingPart, lackingParts } from "./probe_devicemapper.ts";
 import { ThinTrees } from "./thin_trees.ts";
 
 const capabilities: DriverCapabilities = {
@@ -25,28 +25,40 @@ export const devicemapperFactory: DriverFactory = {
   name: "devicemapper",
   onlyWithOptions: true,
   async probe({ options }, operation) {
-    const reasons = await reasonsAgainst(options, operation);
-    return { supported: reasons.length === 0, reasons, capabilities };
+    const lacking = await reasonsAgainst(options, operation);
+    const reasons = lacking.map(({ reason }) => reason);
+    return { supported: lacking.length === 0, reasons, capabilities, needs: together(lacking) };
   },
   async open(context, operation) {
     const settings = parseDevicemapperOptions(context.options);
     const lacking = await lackingParts(settings, operation);
     if (lacking.length > 0) {
-      throw new LaminaError("UNSUPPORTED", `Cannot use the storage driver devicemapper: ${lacking.join("; ")}`);
+      throw new LaminaError(
+        "UNSUPPORTED",
+        `Cannot use the storage driver devicemapper: ${lacking.map(({ reason }) => reason).join("; ")}`,
+      );
     }
     return new DevicemapperDriver(context, settings);
   },
 };
 
+/** All of it is needed: one remedy. */
+function together(lacking: readonly LackingPart[]): DriverNeed[] {
+  const packages = [...new Set(lacking.flatMap(({ need }) => need?.package ?? []))].join(" ");
+  const kernel = lacking.find(({ need }) => need?.module !== undefined)?.need;
+  if (kernel === undefined && packages === "") return [];
+  return [{ ...kernel, ...(packages === "" ? {} : { package: packages }) }];
+}
+
 async function reasonsAgainst(
   options: DriverContext["options"],
   operation: Parameters<DriverFactory["probe"]>[1],
-): Promise<string[]> {
+): Promise<LackingPart[]> {
   try {
     return await lackingParts(parseDevicemapperOptions(options), operation);
   } catch (error) {
     if (!(error instanceof LaminaError)) throw error;
-    return [error.message, ...await lackingParts(undefined, operation)];
+    return [{ reason: error.message }, ...await lackingParts(undefined, operation)];
   }
 }
 

@@ -58,7 +58,12 @@ function makePool(place: PoolPlace, capacity_bytes: number, known: KnownPool): P
   if (placesOf(place.size_bytes(), sectors).dataSectors < 2 * sectors / 8) {
     throw new LaminaError(
       "INVALID_ARGUMENT",
-      `Cannot make a pool on ${place.shown}: its ${place.size_bytes()} bytes are too few. Make it larger`,
+      `Cannot make a pool on ${place.shown}: its ${place.size_bytes()} bytes are too few. ${
+        place.grow === undefined
+          ? "Make it larger"
+          : "Give more by devicemapper.loop_size, or less by devicemapper.loop_max_size: room for the metadata of that " +
+            "size is set aside"
+      }`,
     );
   }
   if (!isBlank(place.path)) {

@@ -4,15 +4,23 @@ import type { Operation } from "../../../runtime/core/operation.ts";
 import { runCommand } from "../../../runtime/host/command.ts";
 import { mapperTargets } from "../../../runtime/host/device_mapper.ts";
 import { isRoot } from "../../../runtime/host/host_facts.ts";
+import type { DriverNeed } from "../driver_factory.ts";
 import { FILE_SYSTEM_TOOLS } from "./file_systems.ts";
 import type { DevicemapperSettings } from "./options.ts";
 
-/** The missing parts, each a clause that says what to install or load. Without `settings`: what every pool needs. */
+/** A missing part. */
+export interface LackingPart {
+  /** A clause that says what to install or load. */
+  readonly reason: string;
+  readonly need?: DriverNeed;
+}
+
+/** The missing parts. Without `settings`: what every pool needs. */
 export async function lackingParts(
   settings: DevicemapperSettings | undefined,
   operation: Operation,
-): Promise<string[]> {
-  if (!isRoot()) return ["it needs root"];
+): Promise<LackingPart[]> {
+  if (!isRoot()) return [{ reason: "it needs root" }];
   const lacking = await lackingTargets(operation);
   const tools: Array<[string, string]> = [
     ["thin_ls", "thin-provisioning-tools"],
@@ -24,27 +32,29 @@ export async function lackingParts(
     if (settings.backing.kind === "lvm") tools.push(["lvchange", "lvm2"]);
     if (settings.backing.kind === "loop" && !await exists("/dev/loop-control")) {
       await load("loop", operation);
-      if (!await exists("/dev/loop-control")) lacking.push("the kernel has no loop devices: load the module loop");
+      if (!await exists("/dev/loop-control")) {
+        lacking.push({ reason: "the kernel has no loop devices: load the module loop", need: { module: "loop" } });
+      }
     }
   }
   for (const [program, name] of tools) {
-    if (!await isInstalled(program)) lacking.push(`${program} is not installed: install the package ${name}`);
+    if (await isInstalled(program)) continue;
+    lacking.push({ reason: `${program} is not installed: install the package ${name}`, need: { package: name } });
   }
   return lacking;
 }
 
-async function lackingTargets(operation: Operation): Promise<string[]> {
+async function lackingTargets(operation: Operation): Promise<LackingPart[]> {
   let found = targets();
   if (!(found instanceof Map && found.has("thin-pool"))) {
     const said = await load("dm_thin_pool", operation);
     found = targets();
+    const need = { module: "dm_thin_pool", kernelOption: "CONFIG_DM_THIN_PROVISIONING" };
     if (!(found instanceof Map)) {
-      return [`the kernel has no device mapper (${found}): load the module dm_thin_pool (${said})`];
+      return [{ reason: `the kernel has no device mapper (${found}): load the module dm_thin_pool (${said})`, need }];
     }
     if (!found.has("thin-pool")) {
-      return [
-        `the kernel has no thin provisioning: load the module dm_thin_pool (CONFIG_DM_THIN_PROVISIONING; ${said})`,
-      ];
+      return [{ reason: `the kernel has no thin provisioning: load the module dm_thin_pool (${said})`, need }];
     }
   }
   return [];
