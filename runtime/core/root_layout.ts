@@ -10,6 +10,8 @@
  * ROOT/containers/ID/rootfs      where a container's root is mounted
  * ROOT/volumes/NAME/_data        the data of a local volume
  * ROOT/unions/ID/N               helper binds of a branch union
+ * ROOT/pods/UID/volumes/PLUGIN/NAME   a volume of a pod (or container) as the volume manager sets it up; `/` as `~`
+ * ROOT/plugins/PLUGIN/ID/mount   where a volume's device is mounted once for all of its workloads
  * ROOT/staging/…                 whatever an operation has not finished; emptied at each start
  * ROOT/trash/…                   renamed here, then deleted; emptied at each start
  * ```
@@ -42,6 +44,12 @@ export class RootLayout {
   get unions(): string {
     return join(this.root, "unions");
   }
+  get pods(): string {
+    return join(this.root, "pods");
+  }
+  get plugins(): string {
+    return join(this.root, "plugins");
+  }
   get staging(): string {
     return join(this.root, "staging");
   }
@@ -58,6 +66,14 @@ export class RootLayout {
   }
   rootfs(containerId: string): string {
     return join(this.containers, containerId, "rootfs");
+  }
+  /** @param uid Of a pod, or id of a container. */
+  workloadVolume(uid: string, plugin: string, volume: string): string {
+    return join(this.pods, uid, "volumes", plugin.replaceAll("/", "~"), volume);
+  }
+  /** @param id Of the volume, safe as a file name. */
+  deviceMount(plugin: string, id: string): string {
+    return join(this.plugins, plugin.replaceAll("/", "~"), id, "mount");
   }
   volumeData(name: string): string {
     return join(this.volumes, name, "_data");

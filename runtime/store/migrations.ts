@@ -5,9 +5,10 @@ import { initialSchema } from "./schema/0001_initial.ts";
 import { limitsSchema } from "./schema/0002_limits.ts";
 import { unionsSchema } from "./schema/0003_unions.ts";
 import { objectsSchema } from "./schema/0004_objects.ts";
+import { actualWorldSchema } from "./schema/0005_actual_world.ts";
 
 /** Step N brings version N-1 to N. Never edit one that was released: append. */
-const steps: readonly string[] = [initialSchema, limitsSchema, unionsSchema, objectsSchema];
+const steps: readonly string[] = [initialSchema, limitsSchema, unionsSchema, objectsSchema, actualWorldSchema];
 
 /** Version of the schema that this code reads and writes. */
 export const SCHEMA_VERSION = steps.length;

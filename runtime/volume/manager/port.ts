@@ -38,8 +38,12 @@ export interface VolumeStatus {
 
 /** A step that runs or waits for its next try. `lamina get operations`. */
 export interface OperationStatus {
+  /** Of the volume in its workload (`UID/NAME`), of the device (`PLUGIN VOLUME-ID`), or of the container. */
   readonly key: string;
-  /** `attach`, `mount_device`, `volume_mount`, `volume_unmount`, `unmount_device`, `detach`, `expand`. */
+  /**
+   * `attach`, `mount_device`, `volume_mount`, `volume_unmount`, `unmount_device`, `detach`, `expand`; `root_mount` for a
+   * container's root that has lost a mount.
+   */
   readonly name: string;
   readonly plugin: string;
   readonly state: "running" | "backoff";
@@ -51,8 +55,34 @@ export interface OperationStatus {
   readonly last_error?: string;
 }
 
+/** A container's root that is mounted, and shall stay so. */
+export interface KeptRoot {
+  /** Of the container. */
+  readonly id: string;
+  readonly name: string;
+  /** Absolute and canonical; where the root is mounted. */
+  readonly path: string;
+  /** Mounts that it has inside, besides itself. With fewer it is repaired. */
+  readonly mounts: number;
+  /** Mounts what is missing. Called when somebody has unmounted something; may find that all is well. */
+  repair(operation: Operation): Promise<void>;
+}
+
+/** Roots of containers in the same reconciler. Neither call waits, commits or looks at anything. */
+export interface KeptRoots {
+  keepRoot(root: KeptRoot): void;
+  /** To be called before it is unmounted. Not kept: nothing happens. */
+  dropRoot(id: string): void;
+}
+
+/** How {@linkcode VolumeManager.ready} waits. */
+export interface ReadyOptions {
+  /** Do not wait for another try after a failure that is final. Default: for containers. */
+  readonly failFast?: boolean;
+}
+
 /** The manager. */
-export interface VolumeManager {
+export interface VolumeManager extends KeptRoots {
   /** Puts a workload, or its new needs, in the desired world. Never waits. */
   desire(wanted: WantedWorkload): void;
   /** Takes a workload out: its volumes are unmounted. */
@@ -63,8 +93,8 @@ export interface VolumeManager {
    * @returns host path by volume name.
    * @throws the last real error of what is missing, when the operation's signal aborts or a step fails for good.
    */
-  ready(workloadUid: string, operation: Operation): Promise<ReadonlyMap<string, string>>;
-  /** Waits until nothing of a released workload is left. @throws the last real error at the deadline. */
+  ready(workloadUid: string, operation: Operation, options?: ReadyOptions): Promise<ReadonlyMap<string, string>>;
+  /** Waits until nothing of a released workload is left, devices that only it used included. @throws the last real error at the deadline. */
   gone(workloadUid: string, operation: Operation): Promise<void>;
   /** Everybody has told their workloads: from now on what nobody wants is unmounted. */
   desiredIsComplete(): void;
@@ -72,4 +102,6 @@ export interface VolumeManager {
   objectChanged(key: { readonly kind: string; readonly namespace: string; readonly name: string }): void;
   volumes(): VolumeStatus[];
   operations(): OperationStatus[];
+  /** Prometheus metrics, with the kubelet's names where it has them. */
+  metrics(): string;
 }

@@ -1,0 +1,114 @@
+/** What is there, as far as this program has made it: kept in memory, and as rows that outlive it. */
+import type { Workload } from "../../../drivers/volume/port.ts";
+import type { RootLayout } from "../../core/root_layout.ts";
+import type { DesiredVolume } from "./desired_world.ts";
+import { hashText } from "./hash_text.ts";
+import type { ActualFacts, DeviceFacts, DeviceKey, VolumeKey } from "./states.ts";
+
+/** A mount that is expected to be there. */
+export interface Place {
+  /** Absolute. */
+  readonly target: string;
+  /** Mounts below it have come with it. */
+  readonly recursive: boolean;
+  /** The kernel's id of the mount; good while it is mounted. */
+  mountId?: bigint;
+  /** As the mount table shows it, once it was looked at. */
+  seen?: { readonly device: string; readonly root: string };
+}
+
+/** See {@linkcode ActualFacts}; changed in place by the operation that holds its key. */
+export interface ActualVolume extends ActualFacts {
+  state: ActualFacts["state"];
+  revision?: string;
+  refresh?: number;
+  size_bytes?: number;
+  readonly workload: Pick<Workload, "kind" | "uid" | "name" | "namespace">;
+  /** Name of the volume in its workload. */
+  readonly volume: string;
+  readonly plugin: string;
+  readonly path: string;
+  places: Place[];
+}
+
+/** See {@linkcode DeviceFacts}; likewise. */
+export interface ActualDevice extends DeviceFacts {
+  attach: DeviceFacts["attach"];
+  device: DeviceFacts["device"];
+  readonly plugin: string;
+  readonly volumeId: string;
+  readonly path: string;
+  devicePath?: string;
+  places: Place[];
+}
+
+/** See the head of the file. */
+export class ActualWorld {
+  readonly #layout: RootLayout;
+  readonly volumes = new Map<VolumeKey, ActualVolume>();
+  readonly devices = new Map<DeviceKey, ActualDevice>();
+  readonly #byWorkload = new Map<string, Set<ActualVolume>>();
+
+  constructor(layout: RootLayout) {
+    this.#layout = layout;
+  }
+
+  addVolume(volume: ActualVolume): void {
+    this.volumes.set(volume.key, volume);
+    const siblings = this.#byWorkload.get(volume.workloadUid);
+    if (siblings === undefined) this.#byWorkload.set(volume.workloadUid, new Set([volume]));
+    else siblings.add(volume);
+  }
+
+  removeVolume(volume: ActualVolume): void {
+    this.volumes.delete(volume.key);
+    const siblings = this.#byWorkload.get(volume.workloadUid);
+    siblings?.delete(volume);
+    if (siblings?.size === 0) this.#byWorkload.delete(volume.workloadUid);
+  }
+
+  /** The volumes of a workload. */
+  ofWorkload(uid: string): Iterable<ActualVolume> {
+    return this.#byWorkload.get(uid) ?? [];
+  }
+
+  /** The entry of a volume that is about to be set up; `isNew`: it has no row yet. */
+  enterVolume(wanted: DesiredVolume): { entry: ActualVolume; isNew: boolean } {
+    const existing = this.volumes.get(wanted.key);
+    if (existing !== undefined) return { entry: existing, isNew: false };
+    const { kind, uid, name, namespace } = wanted.workload;
+    const volume = wanted.wanted.spec.name;
+    const entry: ActualVolume = {
+      key: wanted.key,
+      deviceKey: wanted.deviceKey,
+      workloadUid: uid,
+      attachable: wanted.attachable,
+      deviceMountable: wanted.deviceMountable,
+      state: "NotMounted",
+      workload: { kind, uid, name, namespace },
+      volume,
+      plugin: wanted.plugin.name,
+      path: this.#layout.workloadVolume(uid, wanted.plugin.name, volume),
+      places: [],
+    };
+    this.addVolume(entry);
+    return { entry, isNew: true };
+  }
+
+  /** The same for a device. */
+  enterDevice(wanted: DesiredVolume): { entry: ActualDevice; isNew: boolean } {
+    const existing = this.devices.get(wanted.deviceKey);
+    if (existing !== undefined) return { entry: existing, isNew: false };
+    const entry: ActualDevice = {
+      key: wanted.deviceKey,
+      attach: "No",
+      device: "NotMounted",
+      plugin: wanted.plugin.name,
+      volumeId: wanted.volumeId,
+      path: this.#layout.deviceMount(wanted.plugin.name, hashText(wanted.volumeId)),
+      places: [],
+    };
+    this.devices.set(entry.key, entry);
+    return { entry, isNew: true };
+  }
+}

@@ -1,0 +1,120 @@
+/** All that the manager asks of the machine besides mounting: time, the mount table, and its own directories. */
+import { dirname } from "@std/path/posix";
+import { LaminaError, messageOf } from "../../core/errors.ts";
+import type { MountEntry } from "../../core/mountinfo.ts";
+import { hostError } from "../../host/errno_errors.ts";
+import { bootId } from "../../host/host_facts.ts";
+import { currentMountTable, mountIdentityIfThere, watchMountTable } from "../../host/mount_table.ts";
+
+/** See the head of the file. */
+export interface ManagerHost {
+  /** Milliseconds since the epoch. */
+  now_ms(): number;
+  /** Runs `body` once. @param idle Nobody waits for it: it does not keep the process alive. @returns stops it. */
+  timer(delay_ms: number, body: () => void, idle?: boolean): () => void;
+  /** Changes at each boot. */
+  bootId(): string;
+  mountTable(): readonly MountEntry[];
+  /** Once when the watch stands, then after each change of the mount table. */
+  watchMounts(signal: AbortSignal): AsyncIterable<void>;
+  /** Id of the mount whose root is at `path`, if one is. */
+  mountIdAt(path: string): bigint | undefined;
+  /** Without links; a path that is not there as it was written. */
+  canonical(path: string): Promise<string>;
+  /** What is there, links followed. @throws `NOT_FOUND` */
+  kindOf(path: string): Promise<"directory" | "file">;
+  /** Makes what is missing of it (0700), or, for a file, of the way to it and an empty file. */
+  makePlace(path: string, kind: "directory" | "file"): void;
+  /**
+   * Removes an empty directory or file; gone already is success.
+   *
+   * @throws `CONFLICT` naming what is there when it is not empty.
+   */
+  removePlace(path: string): void;
+  /** Removes directories that are empty, from `path` upwards, up to and without `top`. */
+  removeEmptyAbove(path: string, top: string): void;
+}
+
+/** This machine. */
+export const thisHost: ManagerHost = {
+  now_ms: () => Date.now(),
+  timer(delay_ms, body, idle = false) {
+    const timer = setTimeout(body, delay_ms);
+    if (idle) Deno.unrefTimer(timer);
+    return () => clearTimeout(timer);
+  },
+  bootId,
+  mountTable: currentMountTable,
+  watchMounts: watchMountTable,
+  mountIdAt(path) {
+    const identity = mountIdentityIfThere(path);
+    return identity?.isRoot ? identity.id : undefined;
+  },
+  async canonical(path) {
+    try {
+      return await Deno.realPath(path);
+    } catch (error) {
+      if (error instanceof Error && "code" in error) return path;
+      throw error;
+    }
+  },
+  async kindOf(path) {
+    try {
+      return (await Deno.stat(path)).isDirectory ? "directory" : "file";
+    } catch (error) {
+      throw hostError(error, `Cannot use ${path} as the source of a volume`, { path });
+    }
+  },
+  makePlace(path, kind) {
+    try {
+      Deno.mkdirSync(kind === "directory" ? path : dirname(path), { recursive: true, mode: 0o700 });
+      if (kind === "file") Deno.openSync(path, { write: true, create: true, mode: 0o600 }).close();
+    } catch (error) {
+      throw hostError(error, `Cannot make the mount point ${path}`, { path });
+    }
+  },
+  removePlace(path) {
+    try {
+      const info = Deno.lstatSync(path);
+      if (info.isFile && info.size > 0) throw inTheWay(path, `it is a file of ${info.size} bytes`);
+      if (!info.isFile && !info.isDirectory) throw inTheWay(path, "it is neither a directory nor an empty file");
+      Deno.removeSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      if (isErrno(error, "ENOTEMPTY")) throw inTheWay(path, `it holds ${namesIn(path)}`);
+      throw hostError(error, `Cannot remove ${path}`, { path });
+    }
+  },
+  removeEmptyAbove(path, top) {
+    for (let at = path; at !== top && at.startsWith(`${top}/`); at = dirname(at)) {
+      try {
+        Deno.removeSync(at);
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) continue;
+        if (isErrno(error, "ENOTEMPTY", "EEXIST", "EBUSY")) return;
+        throw hostError(error, `Cannot remove the directory ${at}`, { path: at });
+      }
+    }
+  },
+};
+
+function inTheWay(path: string, found: string): LaminaError {
+  return new LaminaError(
+    "CONFLICT",
+    `Cannot remove ${path}: ${found}, which this program has not made. Move that away, then it goes by itself`,
+    { details: { path } },
+  );
+}
+
+function namesIn(path: string): string {
+  try {
+    const names = [...Deno.readDirSync(path)].map(({ name }) => JSON.stringify(name));
+    return names.slice(0, 3).join(", ") + (names.length > 3 ? ` and ${names.length - 3} more` : "");
+  } catch (error) {
+    return `something (${messageOf(error)})`;
+  }
+}
+
+function isErrno(error: unknown, ...names: string[]): boolean {
+  return error instanceof Error && "code" in error && names.includes(String(error.code));
+}

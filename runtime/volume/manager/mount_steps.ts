@@ -1,0 +1,251 @@
+/**
+ * The steps that bring a volume up: attach, mount the device, set the volume up, grow it.
+ *
+ * Each writes its row before its first effect and is safe to be done again. What a failure means for the state is
+ * decided here, because only the step knows how far it came.
+ */
+import { dirname } from "@std/path/posix";
+import { failureClass, type SetUpRequest } from "../../../drivers/volume/port.ts";
+import { abortable } from "../../core/keyed_lock.ts";
+import { LaminaError, toLaminaError } from "../../core/errors.ts";
+import { type Mount, mountAt } from "../../core/mount.ts";
+import type { Operation } from "../../core/operation.ts";
+import { faultPoint } from "../../host/faults.ts";
+import type { ActualDevice, ActualVolume, ActualWorld, Place } from "./actual_world.ts";
+import type { DesiredVolume } from "./desired_world.ts";
+import type { MountGathering } from "./gathering.ts";
+import type { ManagerRoom } from "./manager_room.ts";
+import { describeMount, isBind, isMadeBy, isRecursive, topMount } from "./presence.ts";
+
+/** See the head of the file. */
+export class MountSteps {
+  readonly #room: ManagerRoom;
+  readonly #actual: ActualWorld;
+  readonly #boot: string;
+
+  constructor(room: ManagerRoom, actual: ActualWorld) {
+    this.#room = room;
+    this.#actual = actual;
+    this.#boot = room.host.bootId();
+  }
+
+  /** Brings the device to this node. */
+  async attach(wanted: DesiredVolume, operation: Operation): Promise<void> {
+    const { entry } = this.#actual.enterDevice(wanted);
+    const before = entry.attach;
+    entry.attach = "Uncertain";
+    try {
+      await this.#note(entry, before, () => entry.attach = before);
+      entry.devicePath = await wanted.plugin.attacher!.attach(wanted.wanted.spec, operation);
+    } catch (error) {
+      const kind = failureClass(toLaminaError(error, "Cannot attach"));
+      if (kind === "final") entry.attach = "No";
+      if (kind === "transient") entry.attach = before;
+      throw error;
+    }
+    // Detaching after a restart needs the device's name.
+    await this.#room.journal.putDevice(entry, this.#boot);
+    entry.attach = "Yes";
+  }
+
+  /** Mounts the device for all workloads of the volume. */
+  async mountDevice(wanted: DesiredVolume, operation: Operation): Promise<void> {
+    const { host } = this.#room;
+    const { entry } = this.#actual.enterDevice(wanted);
+    const before = entry.device;
+    entry.device = "Uncertain";
+    try {
+      await this.#note(entry, before, () => entry.device = before);
+      host.makePlace(entry.path, "directory");
+      this.#refuseOthers(entry.path, entry.places);
+      const { spec } = wanted.wanted;
+      await wanted.plugin.deviceMounter!.mountDevice(
+        { spec, path: entry.path, devicePath: entry.devicePath },
+        operation,
+      );
+    } catch (error) {
+      const kind = failureClass(toLaminaError(error, "Cannot mount the device"));
+      if (kind === "final") entry.device = "NotMounted";
+      if (kind === "transient") entry.device = before;
+      throw error;
+    }
+    faultPoint("manager.device_mounted");
+    entry.places = this.#placesNow([{ target: entry.path, recursive: false }]);
+    entry.device = "GloballyMounted";
+  }
+
+  /** Makes the volume usable in its workload, or again what it is already. */
+  async mountVolume(wanted: DesiredVolume, gathering: MountGathering, operation: Operation): Promise<void> {
+    let waits = true;
+    const leave = () => {
+      if (waits) gathering.leave();
+      waits = false;
+    };
+    const { entry, isNew } = this.#actual.enterVolume(wanted);
+    let setUp = false;
+    try {
+      if (isNew) {
+        await this.#putNew(entry);
+        faultPoint("manager.row_written");
+      }
+      const { host } = this.#room;
+      host.makePlace(dirname(entry.path), "directory");
+      const mounts = (await wanted.plugin.setUp(this.#request(wanted, entry), operation) ?? [])
+        .map((mount) => mountAt(mount, this.#targetIn(entry, mount)));
+      setUp = true;
+      faultPoint("manager.set_up");
+      const missing = await this.#missing(entry, mounts, operation);
+      if (missing.length > 0) {
+        waits = false;
+        await gathering.join(missing, operation.signal);
+        faultPoint("manager.mounted");
+      }
+      leave();
+      entry.places = this.#placesNow([
+        ...mounts.map((mount) => ({ target: mount.target, recursive: isRecursive(mount) })),
+        { target: entry.path, recursive: false },
+      ], entry.places);
+      await this.#applyGroup(wanted, entry, operation);
+    } catch (error) {
+      leave();
+      // What is up stays what it is: a failed refresh harms nobody.
+      if (entry.state === "Mounted") throw error;
+      const kind = failureClass(toLaminaError(error, "Cannot mount"));
+      if (setUp || kind === "uncertain") entry.state = "Uncertain";
+      else if (kind === "final") entry.state = "NotMounted";
+      throw error;
+    }
+    if (entry.state !== "Mounted") entry.size_bytes = undefined;
+    entry.revision = wanted.revision;
+    entry.refresh = wanted.refresh;
+    entry.state = "Mounted";
+  }
+
+  /** Makes the volume as large as it is wanted. */
+  async expand(wanted: DesiredVolume, operation: Operation): Promise<void> {
+    const entry = this.#actual.volumes.get(wanted.key)!;
+    const size_bytes = wanted.size_bytes!;
+    const path = wanted.deviceMountable ? this.#actual.devices.get(wanted.deviceKey)!.path : entry.path;
+    await wanted.plugin.expand!({ spec: wanted.wanted.spec, path, size_bytes }, operation);
+    // The others see the same device.
+    for (const volume of this.#actual.volumes.values()) {
+      if (volume.deviceKey === wanted.deviceKey) volume.size_bytes = size_bytes;
+    }
+    await this.#room.journal.putVolume(entry, this.#boot);
+  }
+
+  #request(wanted: DesiredVolume, entry: ActualVolume): SetUpRequest {
+    const device = this.#actual.devices.get(wanted.deviceKey);
+    return {
+      spec: wanted.wanted.spec,
+      workload: wanted.workload,
+      path: entry.path,
+      ...(wanted.deviceMountable && { deviceMountPath: device!.path }),
+      ...(device?.devicePath !== undefined && { devicePath: device.devicePath }),
+      ...(wanted.wanted.fsGroup !== undefined && { fsGroup: wanted.wanted.fsGroup }),
+      objects: this.#room.objects,
+    };
+  }
+
+  /** Commits the row of a volume that nothing was done for yet. */
+  async #putNew(entry: ActualVolume): Promise<void> {
+    try {
+      await this.#room.journal.putVolume(entry, this.#boot);
+    } catch (error) {
+      this.#actual.removeVolume(entry);
+      throw error;
+    }
+  }
+
+  /** Commits that something may be there from now on. */
+  async #note(entry: ActualDevice, before: "No" | "Yes" | ActualDevice["device"], undo: () => void): Promise<void> {
+    if (before !== "No" && before !== "NotMounted") return;
+    try {
+      await this.#room.journal.putDevice(entry, this.#boot);
+    } catch (error) {
+      undo();
+      if (entry.attach === "No" && entry.device === "NotMounted") this.#actual.devices.delete(entry.key);
+      throw error;
+    }
+    faultPoint("manager.row_written");
+  }
+
+  #targetIn(entry: ActualVolume, mount: Mount): string {
+    if (mount.target === "" || mount.target === entry.path) return entry.path;
+    if (mount.target.startsWith(`${entry.path}/`)) return mount.target;
+    throw new LaminaError(
+      "INTERNAL",
+      `The volume plugin ${entry.plugin} wants to mount at ${mount.target}, outside of ${entry.path}`,
+    );
+  }
+
+  /** Those that are to be mounted; their mount points are there then. */
+  async #missing(entry: ActualVolume, mounts: readonly Mount[], operation: Operation): Promise<Mount[]> {
+    const missing: Mount[] = [];
+    for (const mount of mounts) {
+      if (missing.length === 0 && await this.#isThere(mount, operation)) continue;
+      // Below a mount that is still to come there is nothing to be made.
+      if (missing.some(({ target }) => mount.target.startsWith(`${target}/`))) {
+        missing.push(mount);
+        continue;
+      }
+      const kind = isBind(mount)
+        ? await abortable(this.#room.host.kindOf(mount.source), operation.signal)
+        : "directory";
+      this.#room.host.makePlace(mount.target, kind);
+      missing.push(mount);
+    }
+    // A mount that somebody has taken away is expected no more until it is back.
+    if (missing.length > 0) {
+      entry.places = entry.places.filter(({ target }) => missing.every((m) => m.target !== target));
+    }
+    return missing;
+  }
+
+  async #isThere(mount: Mount, operation: Operation): Promise<boolean> {
+    const { host } = this.#room;
+    if (host.mountIdAt(mount.target) === undefined) return false;
+    const table = host.mountTable();
+    const entry = topMount(table, mount.target);
+    if (entry === undefined) return false;
+    const source = isBind(mount) ? await abortable(host.canonical(mount.source), operation.signal) : mount.source;
+    if (isMadeBy(entry, mount, source, table)) return true;
+    throw takenPlace(mount.target, describeMount(entry));
+  }
+
+  /** @throws `CONFLICT` when another mount is where ours was seen. */
+  #refuseOthers(path: string, places: readonly Place[]): void {
+    const seen = places.find(({ target }) => target === path)?.seen;
+    if (seen === undefined || this.#room.host.mountIdAt(path) === undefined) return;
+    const entry = topMount(this.#room.host.mountTable(), path);
+    if (entry === undefined || (entry.device === seen.device && entry.root === seen.root)) return;
+    throw takenPlace(path, describeMount(entry));
+  }
+
+  /** Where mounts are now, of the places where some may be. */
+  #placesNow(wanted: ReadonlyArray<Omit<Place, "seen">>, before: readonly Place[] = []): Place[] {
+    const places = new Map<string, Place>();
+    for (const { target, recursive } of wanted) {
+      const mountId = this.#room.host.mountIdAt(target);
+      if (mountId === undefined || places.has(target)) continue;
+      const known = before.find((place) => place.target === target && place.mountId === mountId);
+      places.set(target, known ?? { target, recursive, mountId });
+    }
+    return [...places.values()];
+  }
+
+  async #applyGroup({ wanted, plugin }: DesiredVolume, entry: ActualVolume, operation: Operation): Promise<void> {
+    const { fsGroup, fsGroupChangePolicy, spec } = wanted;
+    if (fsGroup === undefined || !plugin.capabilities.fsGroup || spec.volume_mode === "Block" || spec.read_only) return;
+    const onMismatch = fsGroupChangePolicy === "OnRootMismatch";
+    await this.#room.groups.setGroup({ path: entry.path, gid: fsGroup, read_only: false, onMismatch }, operation);
+  }
+}
+
+function takenPlace(path: string, what: string): LaminaError {
+  return new LaminaError(
+    "CONFLICT",
+    `Cannot mount at ${path}: somebody else has mounted ${what} there. Unmount that, then this goes on by itself`,
+    { details: { path, failure_class: "transient" } },
+  );
+}
