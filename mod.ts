@@ -24,6 +24,7 @@ export type * from "./runtime/services.ts";
 export type * from "./runtime/core/model/container.ts";
 export type * from "./runtime/core/model/image.ts";
 export type * from "./runtime/core/model/mount.ts";
+export type * from "./runtime/core/model/object.ts";
 export type * from "./runtime/core/model/union.ts";
 export type * from "./runtime/core/model/volume.ts";
 export type * from "./runtime/core/model/system.ts";

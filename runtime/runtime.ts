@@ -39,7 +39,9 @@ import type { ImportLimits } from "./image/image_room.ts";
 import { createImageService, type FullImageService } from "./image/image_service.ts";
 import { finishMigration } from "./migrate/migrate.ts";
 import type { MigrationRoom } from "./migrate/migration_room.ts";
-import type { LaminaRuntime, UnionService } from "./services.ts";
+import type { LaminaRuntime, ObjectService, UnionService } from "./services.ts";
+import { ObjectVerbs } from "./objects/object_service.ts";
+import { Objects } from "./objects/object_store.ts";
 import { openIntents } from "./store/journal.ts";
 import { RESERVE_BYTES, SpaceReserve } from "./store/space_reserve.ts";
 import { Store } from "./store/store.ts";
@@ -114,6 +116,11 @@ export async function createRuntime(
   const reserve = new SpaceReserve(layout.reserve);
   if (fileSystemStatus(layout.root).available_bytes < RESERVE_BYTES) reserve.release();
   const events = new EventLog(startedAt_ms);
+  const objects = opened.use(
+    new Objects(store, (message) => {
+      events.emit({ kind: "system", action: "listener_failed", id: "objects", attributes: { message } });
+    }),
+  );
   const locks = new KeyedLock();
   const engine: LayerEngine = opened.use(createLayerEngine({ limits: options.limits?.layer }));
   const mounter = createMounter(options.mounter ?? "command");
@@ -147,6 +154,7 @@ export async function createRuntime(
     containers: throughGate(gate, new Containers(room, assembler, images)),
     volumes: throughGate(gate, new VolumeCatalogue({ store, layout, engine, locks, events }, volumes)),
     unions: throughGate(gate, unions as UnionService),
+    objects: throughGate(gate, new ObjectVerbs(objects) as ObjectService),
     system: throughGate(gate, new System(system)),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };

@@ -20,6 +20,7 @@ import type {
   ImportResult,
   RemovalResult,
 } from "./core/model/image.ts";
+import type { ApplyResult, KubeObject, ObjectChange, ObjectEventRecord } from "./core/model/object.ts";
 import type { Union, UnionRequest } from "./core/model/union.ts";
 import type { Volume, VolumeRequest } from "./core/model/volume.ts";
 import type {
@@ -184,6 +185,55 @@ export interface UnionService {
   unmount(union: string, options: { readonly lazy: boolean }, operation: Operation): Promise<void>;
 }
 
+/** How an object is applied. */
+export interface ApplyOptions {
+  /** Say what would be done, and do nothing. */
+  readonly dryRun: boolean;
+}
+
+/** Which objects are meant. */
+export interface ObjectFilter {
+  /** `Pod`, … */
+  readonly kind?: string;
+  /** Absent: all of them. */
+  readonly namespace?: string;
+  /** Absent: all of them. */
+  readonly name?: string;
+}
+
+/** Objects of Kubernetes v1 that were applied. Controllers bring the node to what they say. */
+export interface ObjectService {
+  /**
+   * Makes an object, or changes the one of its name: fields that are given are set, those that were given the last time
+   * and are not any more go, those that others have set stay.
+   *
+   * @param object As in a manifest.
+   * @throws `INVALID_ARGUMENT` naming each wrong field; `CONFLICT` (a field that cannot change, another uid or
+   * resourceVersion than given, being deleted); then nothing has changed.
+   */
+  apply(object: unknown, options: ApplyOptions, operation: Operation): Promise<ApplyResult>;
+  /** One object. @param namespace Empty for kinds that have none. @throws `NOT_FOUND` */
+  get(kind: string, namespace: string, name: string): KubeObject;
+  /** All of a kind, or of a kind in a namespace, by namespace and name. */
+  list(kind: string, namespace?: string): KubeObject[];
+  /**
+   * Deletes an object. Where a controller has to take something down first, it is only marked, and goes later.
+   *
+   * @returns `gone`: it is not there any more.
+   * @throws `NOT_FOUND`
+   */
+  delete(
+    kind: string,
+    namespace: string,
+    name: string,
+    operation: Operation,
+  ): Promise<{ readonly object: KubeObject; readonly gone: boolean }>;
+  /** The objects that fit, each as `added`, and then every change, until the signal aborts. */
+  watch(filter: ObjectFilter & { readonly kind: string }, signal: AbortSignal): AsyncIterable<ObjectChange>;
+  /** What happened to objects lately; the last is the latest. */
+  events(filter: ObjectFilter): ObjectEventRecord[];
+}
+
 /** The daemon and its root. */
 export interface SystemService {
   /** What the runtime is and holds. Reads no files of the root. */
@@ -223,6 +273,8 @@ export interface LaminaRuntime extends AsyncDisposable {
   readonly volumes: VolumeService;
   /** Branch unions. */
   readonly unions: UnionService;
+  /** Applied objects. */
+  readonly objects: ObjectService;
   /** The root itself. */
   readonly system: SystemService;
 }

@@ -76,8 +76,9 @@ function requestBodyOf(route: Route, nameOfInput: (id: string) => string): Json 
   }
   if (route.body === undefined) return {};
   const required = !route.body.safeParse({}).success;
-  const id = idOf(route.body);
-  const schema = id === undefined ? toJsonSchema(route.body, "input") : reference(nameOfInput(id));
+  const shape = route.bodyShape ?? route.body;
+  const id = idOf(shape);
+  const schema = id === undefined ? toJsonSchema(shape, "input") : reference(nameOfInput(id));
   return { requestBody: { required, content: { "application/json": { schema } } } };
 }
 
@@ -87,6 +88,9 @@ function successOf(route: Route): Json {
     case "json": {
       const content: Json = { "application/json": { schema: outputSchema(response.schema) } };
       if (route.progress) content["application/x-ndjson"] = { schema: reference("StreamLine") };
+      if (route.watch?.response.kind === "ndjson") {
+        content["application/x-ndjson"] = { schema: outputSchema(route.watch.response.schema) };
+      }
       return { [response.status ?? 200]: { description: response.describe ?? "Done", content } };
     }
     case "empty":

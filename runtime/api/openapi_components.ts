@@ -26,9 +26,14 @@ export function toJsonSchema(schema: z.ZodType, io: "input" | "output"): Json {
 export function componentSchemas(routes: readonly Route[]): { schemas: Json; nameOfInput: (id: string) => string } {
   const sent = generate("input");
   const received = generate("output");
-  const isSent = reachable(routes.flatMap((route) => [route.query, route.params, route.body]), "input", sent);
+  const isSent = reachable(
+    routes.flatMap((route) => [route.query, route.params, route.bodyShape ?? route.body]),
+    "input",
+    sent,
+  );
   const isReceived = reachable(
-    routes.map((route) => "schema" in route.response ? route.response.schema : undefined),
+    routes.flatMap((route) => [route, ...route.watch === undefined ? [] : [route.watch]])
+      .map(({ response }) => "schema" in response ? response.schema : undefined),
     "output",
     received,
   );

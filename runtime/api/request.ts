@@ -5,7 +5,7 @@ import type { ByteStream } from "../services.ts";
 import { HttpError, invalidRequest } from "./errors.ts";
 import type { Route } from "./route.ts";
 
-/** Most bytes of a JSON body. */
+/** Most bytes of a JSON body, unless its route says otherwise. */
 export const MAX_JSON_BYTES = 1 << 20;
 
 const archiveTypes = /^application\/(x-tar|octet-stream|gzip|x-gzip|zstd|x-zstd|vnd\.oci\.[a-z0-9.+-]+)$/;
@@ -38,15 +38,15 @@ export function parseParams(route: Route, params: Readonly<Record<string, string
 /**
  * The JSON body, validated; an empty body counts as `{}`.
  *
- * @throws 415 for another content type, 413 over {@linkcode MAX_JSON_BYTES}, 400 for malformed JSON or a wrong field.
+ * @throws 415 for another content type, 413 over the route's limit, 400 for malformed JSON or a wrong field.
  */
 export async function parseJsonBody(
-  route: Pick<Route, "body">,
+  route: Pick<Route, "body" | "bodyLimit_bytes">,
   request: Request,
   signal: AbortSignal,
 ): Promise<unknown> {
   if (route.body === undefined) return {};
-  const text = await readText(request, signal);
+  const text = await readText(request, route.bodyLimit_bytes ?? MAX_JSON_BYTES, signal);
   if (text === "") return parseWith(route.body, "body", {});
   requireType(request, /^application\/json$/, "application/json");
   let value: unknown;
@@ -93,13 +93,13 @@ function requireType(request: Request, accepted: RegExp, wanted: string): void {
   );
 }
 
-async function readText(request: Request, signal: AbortSignal): Promise<string> {
+async function readText(request: Request, limit_bytes: number, signal: AbortSignal): Promise<string> {
   const tooLarge = () =>
-    new HttpError(413, "RESOURCE_EXHAUSTED", `Invalid request: the body has more than ${MAX_JSON_BYTES} bytes`, {
-      details: { limit_bytes: MAX_JSON_BYTES },
+    new HttpError(413, "RESOURCE_EXHAUSTED", `Invalid request: the body has more than ${limit_bytes} bytes`, {
+      details: { limit_bytes },
     });
   if (request.body === null) return "";
-  if (Number(request.headers.get("content-length") ?? "0") > MAX_JSON_BYTES) throw tooLarge();
+  if (Number(request.headers.get("content-length") ?? "0") > limit_bytes) throw tooLarge();
   const reader = request.body.getReader();
   const chunks: Uint8Array[] = [];
   let size_bytes = 0;
@@ -108,7 +108,7 @@ async function readText(request: Request, signal: AbortSignal): Promise<string> 
       const { done, value } = await abortable(reader.read(), signal);
       if (done) break;
       size_bytes += value.length;
-      if (size_bytes > MAX_JSON_BYTES) throw tooLarge();
+      if (size_bytes > limit_bytes) throw tooLarge();
       chunks.push(value);
     }
   } finally {

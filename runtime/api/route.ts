@@ -62,11 +62,17 @@ export interface RouteSpec<
   readonly query?: Q;
   /** JSON body; an empty one counts as `{}`. */
   readonly body?: B;
+  /** What the document shows instead of `body`, where the handler checks the body in words of its own. */
+  readonly bodyShape?: z.ZodType;
+  /** Most bytes of a JSON body; default 1 MiB. */
+  readonly bodyLimit_bytes?: number;
   /** The body is an archive instead of JSON. */
   readonly archive?: "required" | "optional";
   readonly response: R;
   /** With `Accept: application/x-ndjson` the answer is a stream of progress and then the result (`StreamLine`). */
   readonly progress?: boolean;
+  /** Answers instead of this row when the query says `watch=true`. */
+  readonly watch?: Route;
   /** Default `quick`. */
   readonly lane?: Lane;
   /** Milliseconds; default by lane. */

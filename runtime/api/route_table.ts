@@ -3,6 +3,7 @@ import type { Route } from "./route.ts";
 import { containerRoutes } from "./routes/containers.ts";
 import { docsRoutes } from "./routes/docs.ts";
 import { imageRoutes } from "./routes/images.ts";
+import { objectRoutes } from "./routes/objects.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { unionRoutes } from "./routes/unions.ts";
 import { volumeRoutes } from "./routes/volumes.ts";
@@ -13,6 +14,7 @@ export const ROUTES: readonly Route[] = [
   ...containerRoutes,
   ...volumeRoutes,
   ...unionRoutes,
+  ...objectRoutes,
   ...systemRoutes,
   ...docsRoutes(() => ROUTES),
 ];

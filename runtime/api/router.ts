@@ -49,7 +49,8 @@ export class Router {
     let response: Response;
     try {
       const { route, params } = this.#matcher.match(request.method, path);
-      response = await this.#run(route, params, request);
+      const watches = route.watch !== undefined && /[?&]watch=(true|1)(&|#|$)/.test(request.url);
+      response = await this.#run(watches ? route.watch! : route, params, request);
     } catch (error) {
       if (!(error instanceof LaminaError) && !(error instanceof DOMException)) {
         this.#log.error("unexpected failure", { method: request.method, path, error: errorChain(error) });

@@ -59,6 +59,11 @@ export class Objects implements ObjectStore, Disposable {
     return this.#byKind.get(kind)?.get(idOf(namespace, name));
   }
 
+  /** What was last applied for an object, as JSON. */
+  appliedOf(key: ObjectKey): string | null {
+    return findObjectRow(this.#store, key)?.applied ?? null;
+  }
+
   /** See {@linkcode ObjectStore}. By namespace and name. */
   list(kind: string, namespace?: string): KubeObject[] {
     const all = [...this.#byKind.get(kind)?.values() ?? []];

@@ -8,6 +8,7 @@ import type { Image } from "../../../runtime/core/specs/image.ts";
 import type { Event, Info } from "../../../runtime/core/specs/system.ts";
 import type { Union } from "../../../runtime/core/specs/union.ts";
 import type { Volume } from "../../../runtime/core/specs/volume.ts";
+import type { KubeObject } from "../../../runtime/core/model/object.ts";
 import type { ByteStream, LaminaRuntime } from "../../../runtime/services.ts";
 
 /** What each verb was called with, newest last. */
@@ -91,6 +92,16 @@ export function fakeRuntime(): FakeRuntime {
       mount: note("unions.mount", (request) => Promise.resolve(fakeUnion(request.target))),
       list: note("unions.list", () => [fakeUnion("/mnt")]),
       unmount: note("unions.unmount", () => Promise.resolve()),
+    },
+    objects: {
+      apply: note("objects.apply", () => Promise.resolve({ result: "created" as const, object: fakeObject() })),
+      get: note("objects.get", () => fakeObject()),
+      list: note("objects.list", () => [fakeObject()]),
+      delete: note("objects.delete", () => Promise.resolve({ gone: true, object: fakeObject() })),
+      watch: note("objects.watch", async function* () {
+        yield { type: "added" as const, object: fakeObject() };
+      }),
+      events: note("objects.events", () => []),
     },
     system: {
       info: note("system.info", fakeInfo),
@@ -219,6 +230,22 @@ function fakeInfo(): Info {
 
 function fakeEvent(sequence: number): Event {
   return { sequence, time: "2024-01-01T00:00:00Z", kind: "system", action: "ready", id: "x", attributes: {} };
+}
+
+/** A ConfigMap. */
+export function fakeObject(): KubeObject {
+  return {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: {
+      name: "settings",
+      namespace: "default",
+      uid: "8159bee7-72e9-479f-9b76-e18b86ad9cdf",
+      resourceVersion: "1",
+      creationTimestamp: "2026-01-01T00:00:00.000Z",
+    },
+    data: { color: "red" },
+  };
 }
 
 function fakeUnion(target: string): Union {
