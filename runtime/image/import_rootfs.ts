@@ -41,6 +41,7 @@ export async function importRootfs(
     throw new LaminaError(
       "INVALID_ARGUMENT",
       `Cannot import ${archive.label}: it holds no image but files of a root file system. Give it a name with --ref NAME:TAG`,
+      { details: { found: "rootfs" } },
     );
   }
   const reference = options.reference === undefined ? undefined : chosenReference(options.reference);

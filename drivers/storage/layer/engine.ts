@@ -6,6 +6,7 @@ import type { ByteString } from "../../../runtime/core/bytes.ts";
 import type { Operation } from "../../../runtime/core/operation.ts";
 import type { Digest } from "../../../runtime/core/ids.ts";
 import type { ConvertedForm } from "./convert_whiteouts.ts";
+import type { GroupRequest, GroupResult } from "./set_group.ts";
 import type { LayerForm } from "./whiteout_marks.ts";
 import type { AppliedLayer, Change, LayerBlob, LayerLimits, TarStream } from "./types.ts";
 
@@ -86,7 +87,7 @@ export type TarSource =
     readonly root: string;
     /** Absolute inside `root`. */
     readonly path: string;
-    /** Name of the top entry; absent: entries are relative to `path` and the top is `./`. */
+    /** Name of the top entry, of which `/` is one; absent: entries are relative to `path` and the top is `./`. */
     readonly as?: string;
   };
 
@@ -127,6 +128,8 @@ export interface LayerEngine extends AsyncDisposable {
   convertWhiteouts(path: string, form: ConvertedForm, operation: Operation): Promise<void>;
   /** Deletes a tree or file; absent is success. Never follows a link; refuses (`CONFLICT`) to cross a mount point. */
   removeTree(path: string, operation: Operation): Promise<void>;
+  /** Gives every file of a tree a group, the top last; see `set_group.ts`. */
+  setGroup(request: GroupRequest, operation: Operation): Promise<GroupResult>;
   /** @param written Count only what the btrfs subvolume at `path` has written since this transaction. */
   usage(path: string, operation: Operation, written?: { readonly since: bigint }): Promise<TreeUsage>;
 }

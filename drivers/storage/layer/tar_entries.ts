@@ -69,7 +69,7 @@ export class TarEntries {
 
   /** Adds a directory of which the attributes are known. */
   addDirectory(path: ByteString, status: FileStatus, xattrs: Xattrs): void {
-    const name = (path === "" ? "./" : `${path}/`) as ByteString;
+    const name = (path === "" ? "./" : path.endsWith("/") ? path : `${path}/`) as ByteString;
     this.#put({ ...this.#head(name, status), type: "directory", xattrs: this.#exported(xattrs) });
   }
 

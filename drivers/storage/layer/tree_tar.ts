@@ -4,7 +4,7 @@ import { AT_FDCWD, O_DIRECTORY, O_NOFOLLOW, O_PATH, openat2, RESOLVE_IN_ROOT } f
 import { closeFd, openAt, statxAtIfPresent, statxFd } from "../../../runtime/host/fs_calls.ts";
 import { LaminaError } from "../../../runtime/core/errors.ts";
 import { TarEntries, type TarEntryOptions } from "./tar_entries.ts";
-import { absolutePath, joinPath, treeError } from "./tree_error.ts";
+import { absolutePath, treeError } from "./tree_error.ts";
 import { walkTree } from "./walk_tree.ts";
 
 /** What goes into the archive; see `TarSource` in `engine.ts`. */
@@ -33,9 +33,10 @@ export function* treeTar(source: TreeTarSource, options: TarEntryOptions = {}): 
   try {
     if (place.directory) {
       const top = as ?? "" as ByteString;
+      const prefix = top === "" || top.endsWith("/") ? top : `${top}/`;
       for (const node of walkTree(place.fd, { check: options.check })) {
         if (node.phase === "leave") continue;
-        yield* entries.add(node, node.path === "" ? top : joinPath(top, node.path));
+        yield* entries.add(node, node.path === "" ? top : `${prefix}${node.path}` as ByteString);
       }
     } else {
       const status = statxAtIfPresent(place.fd, place.name);
