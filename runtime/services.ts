@@ -11,6 +11,7 @@ import type {
   ContainerRequest,
   ContainerSummary,
   PathStat,
+  UpdateRequest,
 } from "./core/model/container.ts";
 import type {
   ExportCompression,
@@ -105,6 +106,13 @@ export interface ContainerService {
   list(): ContainerSummary[];
   /** One container; with `size` its RW layer is measured. @throws `NOT_FOUND` */
   inspect(container: string, options: { readonly size: boolean }, operation: Operation): Promise<Container>;
+  /**
+   * Gives the RW layer another limit, mounted or not.
+   *
+   * @throws `NOT_FOUND`, `INVALID_ARGUMENT` (less than it takes already), `UNSUPPORTED` (the driver has no limits), `CONFLICT`
+   * (some drivers shrink only what is not mounted); then nothing has changed.
+   */
+  update(container: string, changes: UpdateRequest, operation: Operation): Promise<Container>;
   /** What differs from the image, sorted by path. @throws `NOT_FOUND` */
   diff(container: string, operation: Operation): Promise<ContainerChange[]>;
   /** Makes an image of the container's image and its RW layer, mounted or not. Volumes are no part of it. */

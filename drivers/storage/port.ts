@@ -84,8 +84,8 @@ export interface PrepareOptions {
 }
 
 /**
- * Rows of the caller that become true in the very commit that makes a snapshot appear (`prepare`, `view`, `apply`) or disappear
- * (`remove`): one commit instead of three, and no moment in which only one of the two exists. When it throws, the verb
+ * Rows of the caller that become true in the very commit that makes a snapshot appear (`prepare`, `view`, `apply`), disappear
+ * (`remove`) or change (`setLimit`): one commit instead of three, and no moment in which only one of the two exists. When it throws, the verb
  * fails with that error and nothing has changed. A driver whose rows are not in the store runs it in a write directly
  * after its own change; the next start then removes a snapshot that nobody has a row for.
  */
@@ -186,7 +186,12 @@ export interface StorageDriver extends AsyncDisposable {
    * Changes how much an active snapshot may take beyond its parent. A driver without the capability `quota` throws
    * `UNSUPPORTED`; less than what is taken already may be refused (`INVALID_ARGUMENT`).
    */
-  setLimit(key: SnapshotKey, size_bytes: number, operation: Operation): Promise<SnapshotInfo>;
+  setLimit(
+    key: SnapshotKey,
+    size_bytes: number,
+    operation: Operation,
+    options?: { readonly alongside?: Alongside },
+  ): Promise<SnapshotInfo>;
   /** Removes a snapshot without children. Space may be freed later, by {@linkcode cleanup}. */
   remove(key: SnapshotKey, operation: Operation, options?: { readonly alongside?: Alongside }): Promise<void>;
   /** Frees what removed snapshots left. Safe at any time, idempotent. */

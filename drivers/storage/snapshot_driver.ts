@@ -11,7 +11,6 @@ import type { MountEntry } from "../../runtime/core/mountinfo.ts";
 import type { Operation } from "../../runtime/core/operation.ts";
 import { hostError } from "../../runtime/host/errno_errors.ts";
 import { faultPoint } from "../../runtime/host/faults.ts";
-import { readMountTable } from "../../runtime/host/mount_table.ts";
 import type { Store } from "../../runtime/store/store.ts";
 import { checkSnapshots } from "./check_snapshots.ts";
 import { discarded } from "./directory_trees.ts";
@@ -34,6 +33,7 @@ import { leasedStream } from "./leased_stream.ts";
 import { alwaysReached, reachComparison, type ReachedSource } from "./reached_source.ts";
 import { EarlyUse } from "./early_use.ts";
 import { refuseLimit } from "./refuse_limit.ts";
+import { refuseMounted } from "./refuse_mounted.ts";
 import { readOnlyBind } from "./snapshot_mounts.ts";
 import { infoOf, type SnapshotRow, SnapshotStore } from "./snapshot_store.ts";
 import type { NewTree, SnapshotTrees } from "./snapshot_trees.ts";
@@ -166,7 +166,7 @@ export abstract class SnapshotDriver<Trees extends SnapshotTrees = SnapshotTrees
   ): Promise<void> {
     this.#refuseClosed(`Cannot commit snapshot "${key}"`);
     const row = this.rows.getCommittable(key, name);
-    this.#refuseMounted(row, "commit");
+    refuseMounted(this.trees, row, "commit");
     await this.trees.seal(row.id, false, operation);
     try {
       const usage = await this.trees.usage(row.id, row.parentId, operation);
@@ -212,12 +212,22 @@ export abstract class SnapshotDriver<Trees extends SnapshotTrees = SnapshotTrees
     return infoOf(await this.#store.write((tx) => this.rows.update(tx, key, labels)));
   }
 
-  async setLimit(key: SnapshotKey, size_bytes: number, operation: Operation): Promise<SnapshotInfo> {
+  async setLimit(
+    key: SnapshotKey,
+    size_bytes: number,
+    operation: Operation,
+    options: { readonly alongside?: Alongside } = {},
+  ): Promise<SnapshotInfo> {
     this.#refuseClosed(`Cannot limit snapshot "${key}"`);
     refuseLimit(this, key, size_bytes);
     const { id } = this.rows.getActive(key, "limit");
     await this.trees.setLimit!(id, size_bytes, operation);
-    return infoOf(await this.#store.write((tx) => this.rows.setLimit(tx, key, id, size_bytes)));
+    return infoOf(
+      await this.#store.write((tx) => {
+        options.alongside?.(tx);
+        return this.rows.setLimit(tx, key, id, size_bytes);
+      }),
+    );
   }
 
   async remove(
@@ -227,7 +237,7 @@ export abstract class SnapshotDriver<Trees extends SnapshotTrees = SnapshotTrees
   ): Promise<void> {
     this.#refuseClosed(`Cannot remove snapshot "${key}"`);
     operation.signal.throwIfAborted();
-    this.#refuseMounted(this.rows.get(key, "remove"), "remove");
+    refuseMounted(this.trees, this.rows.get(key, "remove"), "remove");
     let id: number | undefined;
     try {
       await this.#store.write((tx) => {
@@ -371,16 +381,6 @@ export abstract class SnapshotDriver<Trees extends SnapshotTrees = SnapshotTrees
     // A view never differs from its parent.
     const { empty } = this.trees;
     return Promise.resolve(alwaysReached({ kind: "compare", tree: empty, parent: empty }));
-  }
-
-  #refuseMounted(row: SnapshotRow, verb: string): void {
-    const mount = this.trees.shownBy(readMountTable()).find(({ id }) => id === row.id);
-    if (mount === undefined) return;
-    throw new LaminaError(
-      "CONFLICT",
-      `Cannot ${verb} snapshot "${row.key}": it is mounted at ${mount.target}. Unmount it first`,
-      { details: { target: mount.target } },
-    );
   }
 
   #refuseClosed(attempted: string): void {

@@ -10,9 +10,10 @@ import type {
   ContainerRequest,
   ContainerSummary,
   PathStat,
+  UpdateRequest,
 } from "../core/model/container.ts";
 import type { Image, RemovalResult } from "../core/model/image.ts";
-import { ContainerCommit, ContainerCreate } from "../core/specs/container.ts";
+import { ContainerCommit, ContainerCreate, ContainerUpdate } from "../core/specs/container.ts";
 import { parseSpec } from "../core/specs/parse_spec.ts";
 import { onEnd } from "../core/streams.ts";
 import type { FullImageService } from "../image/image_service.ts";
@@ -28,6 +29,7 @@ import { mountContainer, unmountContainer } from "./mount_container.ts";
 import { removeContainer } from "./remove_container.ts";
 import { openRootView, type RootViewOptions } from "./root_view.ts";
 import type { RootfsAssembler } from "./rootfs_assembler.ts";
+import { updateContainer } from "./update_container.ts";
 
 const kinds: Readonly<Record<Change["kind"], ContainerChange["kind"]>> = { added: "A", modified: "C", deleted: "D" };
 
@@ -87,6 +89,16 @@ export class Containers implements ContainerService {
     if (!options.size) return view;
     const { size_bytes, inodes } = await this.#room.driver.usage(rwLayerKey(row.id), operation);
     return { ...view, size: { rw_bytes: size_bytes, rw_inodes: inodes } };
+  }
+
+  /** See {@linkcode ContainerService}. */
+  update(container: string, changes: UpdateRequest, operation: Operation): Promise<Container> {
+    const parsed = parseSpec(ContainerUpdate, changes, "update");
+    return this.#locked(container, operation, async (row) => {
+      await updateContainer(this.#room, row, parsed, operation);
+      this.#views.forget(row.id);
+      return this.#views.of(findContainerRow(this.#room.store, row.id)!, this.#assembler.isMounted(row.id));
+    });
   }
 
   /** See {@linkcode ContainerService}. */

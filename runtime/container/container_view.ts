@@ -54,6 +54,11 @@ export class ContainerViews {
     });
   }
 
+  /** Its row has changed. */
+  forget(id: string): void {
+    this.#lasting.delete(id);
+  }
+
   #summaryOf(row: ContainerRow): Lasting {
     const spec = specOf(row);
     return {

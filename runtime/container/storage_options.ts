@@ -21,23 +21,26 @@ const COUNT_FACTORS: Readonly<Record<string, number>> = { "": 1, k: 1e3, m: 1e6,
  * The limits of the RW layer that storage options ask for.
  *
  * @param driver The storage driver that would have to enforce them.
+ * @param attempted For errors.
  * @throws `INVALID_ARGUMENT` (unknown option, malformed size), `UNSUPPORTED` when the driver cannot enforce one.
  */
-export function rwLimits(options: Readonly<Record<string, string>>, driver: LimitingDriver): RwLimits {
+export function rwLimits(
+  options: Readonly<Record<string, string>>,
+  driver: LimitingDriver,
+  attempted = "Cannot create the container",
+): RwLimits {
   for (const option of Object.keys(options)) {
     if (option === "size" || option === "inodes") continue;
     throw new LaminaError(
       "INVALID_ARGUMENT",
-      `Cannot create the container: there is no storage option ${
-        JSON.stringify(option.slice(0, 80))
-      }. Known: size, inodes`,
+      `${attempted}: there is no storage option ${JSON.stringify(option.slice(0, 80))}. Known: size, inodes`,
     );
   }
   const size_bytes = limitOf(options, "size", parseSize, "with an optional unit, e.g. 512m or 10g");
   const inodes = limitOf(options, "inodes", parseCount, "with an optional unit of 1000, e.g. 5000 or 100k");
   const { quota, inodeQuota = false } = driver.capabilities;
-  if (size_bytes !== undefined && !quota) throw unenforceable(driver, "size", options.size!);
-  if (inodes !== undefined && !inodeQuota) throw unenforceable(driver, "inodes", options.inodes!);
+  if (size_bytes !== undefined && !quota) throw unenforceable(driver, attempted, "size", options.size!);
+  if (inodes !== undefined && !inodeQuota) throw unenforceable(driver, attempted, "inodes", options.inodes!);
   return { ...(size_bytes === undefined ? {} : { size_bytes }), ...(inodes === undefined ? {} : { inodes }) };
 }
 
@@ -65,11 +68,16 @@ function parseCount(text: string): number | undefined {
   return Number.isSafeInteger(count) ? count : undefined;
 }
 
-function unenforceable({ name, status }: LimitingDriver, option: string, text: string): LaminaError {
+function unenforceable(
+  { name, status }: LimitingDriver,
+  attempted: string,
+  option: string,
+  text: string,
+): LaminaError {
   const why = status?.quota === undefined ? "" : ` (${status.quota})`;
   return new LaminaError(
     "UNSUPPORTED",
-    `Cannot create the container with ${option}=${text}: the storage driver ${name} cannot enforce that here${why}. ` +
+    `${attempted} with ${option}=${text}: the storage driver ${name} cannot enforce that here${why}. ` +
       'Leave the option out, or use a driver or file system with quotas; "lamina doctor" tells which',
     { details: { driver: name } },
   );

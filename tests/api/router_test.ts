@@ -54,6 +54,7 @@ Deno.test("the router answers each verb with what the service returned", async (
     ["containers.remove", "/v1/containers/shop?force=1&volumes=0", {}, 200, "DELETE"],
     ["containers.mount", "/v1/containers/shop/mount", {}, 200, "POST"],
     ["containers.unmount", "/v1/containers/shop/unmount", json({ lazy: true }), 204, "POST"],
+    ["containers.update", "/v1/containers/shop/update", json({ storage_options: { size: "20g" } }), 200, "POST"],
     ["containers.diff", "/v1/containers/shop/diff", {}, 200, "GET"],
     ["containers.commit", "/v1/containers/shop/commit", json({ reference: "new:1" }), 201, "POST"],
     ["containers.export", "/v1/containers/shop/export", {}, 200, "GET"],

@@ -24,6 +24,7 @@ Deno.test("each command calls its verb and prints its answer", async (t) => {
     ["container ls", "containers.list", /^NAME +ID.*\nshop +b{12} +a:1 +mounted +0 .*ago\nstore/],
     ["container ls --quiet", "containers.list", /^shop\nstore$/],
     ["container inspect shop", "containers.inspect", /"oci"/],
+    ["container update shop --storage-opt size=20g", "containers.update", /^shop$/],
     ["container diff shop", "containers.diff", /^A \/new$/],
     ["container rm -f -v shop", "containers.remove", /^deleted x$/],
     ["volume create data", "volumes.create", /^data$/],

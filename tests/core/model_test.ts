@@ -28,6 +28,7 @@ const same: {
   containerRequest: Same<z.input<typeof containers.ContainerCreate>, containerModel.ContainerRequest>;
   change: Same<containers.ContainerChange, containerModel.ContainerChange>;
   pathStat: Same<containers.PathStat, containerModel.PathStat>;
+  update: Same<z.input<typeof containers.ContainerUpdate>, containerModel.UpdateRequest>;
   commit: Same<z.input<typeof containers.ContainerCommit>, containerModel.CommitRequest>;
   image: Same<images.Image, imageModel.Image>;
   summary: Same<images.ImageSummary, imageModel.ImageSummary>;
@@ -52,6 +53,7 @@ const same: {
   containerRequest: true,
   change: true,
   pathStat: true,
+  update: true,
   commit: true,
   image: true,
   summary: true,

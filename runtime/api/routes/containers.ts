@@ -6,6 +6,7 @@ import {
   ContainerCommit,
   ContainerCreate,
   ContainerSummary,
+  ContainerUpdate,
   PathStat,
 } from "../../core/specs/container.ts";
 import { Image, RemovalResult } from "../../core/specs/image.ts";
@@ -46,6 +47,16 @@ export const containerRoutes: readonly Route[] = [
     query: z.strictObject({ size: queryFlag("Also measure the RW layer") }),
     response: { kind: "json", schema: Container },
     handler: ({ runtime, params, query, operation }) => runtime.containers.inspect(params.container, query, operation),
+  }),
+  route({
+    id: "containers.update",
+    method: "POST",
+    path: "/v1/containers/{container}/update",
+    summary: "Change how much the RW layer may take",
+    params: containerParams,
+    body: ContainerUpdate,
+    response: { kind: "json", schema: Container },
+    handler: ({ runtime, params, body, operation }) => runtime.containers.update(params.container, body, operation),
   }),
   route({
     id: "containers.remove",

@@ -132,6 +132,25 @@ const inspectContainer = command({
   },
 });
 
+const updateContainer = command({
+  words: ["container", "update"],
+  summary: "Change how much the RW layer may take",
+  description: "Growing takes effect at once, mounted or not. Less than what it takes already is refused.",
+  arguments: [CONTAINERS],
+  flags: { "storage-opt": { kind: "list", value: "K=V", help: "size=…, the new limit" } },
+  examples: [["container update shop --storage-opt size=20g", "20 GiB from now on"]],
+  async run({ arguments: names, flags, output, signal, client }) {
+    const body = { storage_options: keyValues("--storage-opt", flags["storage-opt"]) };
+    const api = await client();
+    for (const name of names) {
+      const path = apiPath`/v1/containers/${name}/update`;
+      const container = await api.json<Container>("POST", path, { body, signal });
+      if (output.asJson) output.json(container);
+      else output.line(container.name);
+    }
+  },
+});
+
 const diffContainer = command({
   words: ["container", "diff"],
   summary: "What changed against the image: A added, C changed, D deleted",
@@ -198,6 +217,7 @@ export const containerCommands: readonly Command[] = [
   unmountContainer,
   listContainers,
   inspectContainer,
+  updateContainer,
   diffContainer,
   commitCommand,
   exportContainer,

@@ -139,6 +139,12 @@ export interface PathStat {
   link_target?: string;
 }
 
+/** What of a container can be changed. */
+export interface UpdateRequest {
+  /** `size`: the new limit of the RW layer, e.g. `20g`. */
+  storage_options?: Record<string, string>;
+}
+
 /** How a container becomes an image. */
 export interface CommitRequest {
   /** `name:tag` of the new image. */

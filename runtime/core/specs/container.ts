@@ -108,6 +108,13 @@ export const PathStat = z.object({
 /** See the schema of the same name. */
 export type PathStat = z.infer<typeof PathStat>;
 
+/** Body of `POST /v1/containers/{container}/update`. */
+export const ContainerUpdate = z.strictObject({
+  storage_options: z.record(z.string(), z.string()).default({}).describe("size=…: the new limit of the RW layer"),
+}).meta({ id: "ContainerUpdate" });
+/** See the schema of the same name. */
+export type ContainerUpdate = z.infer<typeof ContainerUpdate>;
+
 /** Body of `POST /v1/containers/{container}/commit`. */
 export const ContainerCommit = z.strictObject({
   reference: z.string().max(512).optional().describe("name:tag of the new image"),

@@ -64,6 +64,7 @@ export function fakeRuntime(): FakeRuntime {
       unmount: note("containers.unmount", () => Promise.resolve()),
       list: note("containers.list", () => [fakeContainer("shop"), fakeContainer("store")]),
       inspect: note("containers.inspect", (name) => Promise.resolve(fakeContainer(name))),
+      update: note("containers.update", (name) => Promise.resolve(fakeContainer(name))),
       diff: note("containers.diff", () => Promise.resolve([{ kind: "A" as const, path: "/new" }])),
       commit: note("containers.commit", (_name, options) => Promise.resolve(fakeImage(options.reference ?? "none:1"))),
       export: note("containers.export", () => Promise.resolve(bytes("tar"))),
