@@ -6,10 +6,9 @@ import type { Operation } from "../../runtime/core/operation.ts";
 import { parseQuantity } from "../../runtime/core/quantity.ts";
 import { parseSpec } from "../../runtime/core/specs/parse_spec.ts";
 import { EmptyDirSource } from "../../runtime/core/specs/kube/volume_sources.ts";
-import { fileSystemStatus } from "../../runtime/host/disk.ts";
 import { hostError } from "../../runtime/host/errno_errors.ts";
-import { mountIdentityIfThere } from "../../runtime/host/mount_table.ts";
 import { tmpfsKnowsNoswap } from "../../runtime/host/tmpfs_options.ts";
+import { volumeUsage } from "./directory_usage.ts";
 import { EmptyDirLimits } from "./empty_dir_limits.ts";
 import { cannotSetUp, describeVolume, ownVolumeId, type PluginContext, warn } from "./plugin_context.ts";
 import type { SetUpRequest, TearDownRequest, VolumePlugin, VolumeSpec, VolumeUsage, Workload } from "./port.ts";
@@ -81,23 +80,8 @@ export class EmptyDirPlugin implements VolumePlugin {
     await this.#trash.discard(path, (place, operation) => this.#limits.remove(place, operation));
   }
 
-  async usage(path: string, operation: Operation): Promise<VolumeUsage> {
-    if (mountIdentityIfThere(path)?.isRoot) {
-      const status = fileSystemStatus(path);
-      return {
-        used_bytes: status.used_bytes,
-        capacity_bytes: status.total_bytes,
-        available_bytes: status.available_bytes,
-        inodes_used: status.totalInodes - status.freeInodes,
-      };
-    }
-    const limited = await this.#limits.usage(path, operation);
-    if (limited !== undefined) {
-      const { used_bytes, capacity_bytes } = limited;
-      return { used_bytes, capacity_bytes, available_bytes: Math.max(0, capacity_bytes - used_bytes) };
-    }
-    const { size_bytes, inodes } = await this.#context.engine.usage(path, operation);
-    return { used_bytes: size_bytes, inodes_used: inodes };
+  usage(path: string, operation: Operation): Promise<VolumeUsage> {
+    return volumeUsage(path, this.#context.engine, operation);
   }
 }
 

@@ -1,17 +1,13 @@
 /** What enforces `sizeLimit` on disk, where the file system of the root can: project quotas, or btrfs quota groups. */
 import { join } from "@std/path/posix";
 import { hostError } from "../../runtime/host/errno_errors.ts";
-import { fileSystemStatus } from "../../runtime/host/disk.ts";
-import { ErrnoError } from "../../runtime/host/libc.ts";
-import { projectOf, projectQuotaState, projectUsage } from "../../runtime/host/project_quota.ts";
+import { projectOf, projectQuotaState } from "../../runtime/host/project_quota.ts";
 import { makeDirectoryDurably } from "../../runtime/host/durable.ts";
 import type { Operation } from "../../runtime/core/operation.ts";
+import { isSubvolume, limitedProject } from "./directory_usage.ts";
 import type { PluginContext } from "./plugin_context.ts";
-import type { SizedBacking, SizedUsage } from "./sized/port.ts";
+import type { SizedBacking } from "./sized/port.ts";
 import { type KnownTree, SizedPlace } from "./sized/sized_place.ts";
-
-/** Inode number of the top of every btrfs subvolume. */
-const SUBVOLUME_INO = 256;
 
 /** See the head of the file. */
 export class EmptyDirLimits {
@@ -36,12 +32,6 @@ export class EmptyDirLimits {
     return facts.filter(({ backing }) => backing !== "image").map(({ why }) => why).join("; ");
   }
 
-  /** Space of a limited directory; `undefined` for one without a limit. */
-  async usage(path: string, operation: Operation): Promise<SizedUsage | undefined> {
-    const usage = await (await this.#backingOf(path))?.usage(path, operation);
-    return usage === undefined || usage.capacity_bytes === 0 ? undefined : usage;
-  }
-
   /** Deletes a directory that was made here, or a plain one. */
   async remove(path: string, operation: Operation): Promise<void> {
     const backing = await this.#backingOf(path);
@@ -52,11 +42,9 @@ export class EmptyDirLimits {
   /** Asked from the directory itself: what made it may have been another process. */
   async #backingOf(path: string): Promise<SizedBacking | undefined> {
     try {
-      const { ino } = await Deno.lstat(path);
-      if (ino === SUBVOLUME_INO && fileSystemStatus(path).type === "btrfs") {
-        return (await this.#open()).backing("btrfs");
-      }
-      return limitOf(path) === 0 ? undefined : (await this.#open()).backing("quota");
+      const info = await Deno.lstat(path);
+      if (isSubvolume(path, info)) return (await this.#open()).backing("btrfs");
+      return limitedProject(path) === undefined ? undefined : (await this.#open()).backing("quota");
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw hostError(error, `Cannot look at ${path}`, { path });
@@ -89,23 +77,12 @@ function enforcing(place: SizedPlace): SizedBacking | undefined {
   return works("btrfs") ? place.backing("btrfs") : undefined;
 }
 
-/** The limit that the kernel has for the project of a directory; 0: none. */
-function limitOf(path: string): number {
-  try {
-    const { projectId, inherited } = projectOf(path);
-    return projectId === 0 || !inherited ? 0 : projectUsage(path, projectId).limit_bytes;
-  } catch (error) {
-    if (error instanceof ErrnoError) return 0;
-    throw error;
-  }
-}
-
 /** Those of all pods, and what is on its way to the trash: their limits are in the kernel's own records. */
 async function limitedDirectories(root: string): Promise<KnownTree[]> {
   const found: KnownTree[] = [];
   const add = (path: string) => {
-    const size_bytes = limitOf(path);
-    if (size_bytes > 0) found.push({ path, backing: "quota", size_bytes });
+    const project = limitedProject(path);
+    if (project !== undefined) found.push({ path, backing: "quota", size_bytes: project.limit_bytes });
   };
   for (const pod of await namesIn(join(root, "pods"))) {
     const directory = join(root, "pods", pod, "volumes", "kubernetes.io~empty-dir");

@@ -3,6 +3,7 @@ import { EmptyDirPlugin } from "./empty_dir.ts";
 import { FilesPlugin } from "./files/files_plugin.ts";
 import { configMapKind, downwardKind, projectedKind, secretKind } from "./files/kinds.ts";
 import { HostPathPlugin } from "./host_path.ts";
+import { LocalPlugin } from "./local/local_plugin.ts";
 import type { PluginContext } from "./plugin_context.ts";
 import type { VolumePlugin } from "./port.ts";
 import { Trash } from "./trash.ts";
@@ -21,6 +22,7 @@ export class KubernetesPlugins implements AsyncDisposable {
       new HostPathPlugin(),
       ...[configMapKind, secretKind, downwardKind(context), projectedKind(context)]
         .map((kind) => new FilesPlugin(context, kind)),
+      new LocalPlugin(context),
     ];
   }
 

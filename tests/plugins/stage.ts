@@ -83,6 +83,31 @@ export class PluginStage implements AsyncDisposable {
     return join(this.layout.root, "pods", POD_UID, "volumes", directory, spec.name);
   }
 
+  /** Where the volume's device is mounted for all workloads. */
+  devicePath(spec: VolumeSpec): string {
+    return join(this.layout.root, "plugins", this.plugin(spec).name.replace("/", "~"), spec.name, "mount");
+  }
+
+  /** Attaches and mounts the device, as far as the plugin has these steps. @returns what {@linkcode setUp} needs of it. */
+  async mountDevice(spec: VolumeSpec): Promise<Partial<SetUpRequest>> {
+    const { attacher, deviceMounter } = this.plugin(spec);
+    const devicePath = await attacher?.attach(spec, this.operation);
+    const path = this.devicePath(spec);
+    await Deno.mkdir(path, { recursive: true, mode: 0o700 });
+    await deviceMounter?.mountDevice({ spec, path, devicePath }, this.operation);
+    return { deviceMountPath: path, ...(devicePath !== undefined && { devicePath }) };
+  }
+
+  /** The reverse. Nothing may be left on the path. */
+  async unmountDevice(spec: VolumeSpec, devicePath = ""): Promise<void> {
+    const plugin = this.plugin(spec);
+    const volumeId = plugin.volumeId(spec, this.workload);
+    const path = this.devicePath(spec);
+    await plugin.deviceMounter?.unmountDevice({ volumeId, path }, this.operation);
+    await Deno.remove(path);
+    await plugin.attacher?.detach(volumeId, devicePath, this.operation);
+  }
+
   /** Sets a volume up, mounts what the plugin returns, and gives its path. */
   async setUp(spec: VolumeSpec, more: Partial<SetUpRequest> = {}): Promise<string> {
     const path = this.path(spec);

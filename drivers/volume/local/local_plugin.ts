@@ -1,0 +1,173 @@
+/**
+ * `local`: a PersistentVolume that is a directory, a block device, or a file with a device's content of this machine.
+ *
+ * - A directory is bound. It is the machine's; nothing in it is deleted.
+ * - A block device, or a file through a loop device, is mounted once; one without anything on it gets a file system.
+ * - `volumeMode: Block`: the device itself appears; of a file, a loop device that stays while it is used.
+ */
+import { abortable } from "../../../runtime/core/keyed_lock.ts";
+import { LaminaError } from "../../../runtime/core/errors.ts";
+import type { Mount } from "../../../runtime/core/mount.ts";
+import type { Operation } from "../../../runtime/core/operation.ts";
+import { parseSpec } from "../../../runtime/core/specs/parse_spec.ts";
+import { LocalSource } from "../../../runtime/core/specs/kube/volume_sources.ts";
+import { hostError } from "../../../runtime/host/errno_errors.ts";
+import { holdLoop } from "../../../runtime/host/image_files.ts";
+import { attachNamedLoop, detachNamedLoop } from "../../../runtime/host/named_loops.ts";
+import { bindOf, growMounted, isReadOnlyDevice, mountDevice } from "../device_use.ts";
+import { volumeUsage } from "../directory_usage.ts";
+import { cannotSetUp, type PluginContext } from "../plugin_context.ts";
+import type { DeviceMounter, SetUpRequest, VolumePlugin, VolumeSpec, VolumeUsage } from "../port.ts";
+
+/** What lies at the path of a local volume. */
+interface Found {
+  readonly kind: "directory" | "file" | "device";
+  /** Canonical. */
+  readonly path: string;
+}
+
+/** See the head of the file. */
+export class LocalPlugin implements VolumePlugin {
+  readonly name = "kubernetes.io/local-volume";
+  readonly capabilities = {
+    mountOptions: true,
+    block: true,
+    fsGroup: true,
+    accessModes: ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"],
+  } as const;
+  readonly deviceMounter: DeviceMounter;
+  readonly #context: PluginContext;
+
+  constructor(context: PluginContext) {
+    this.#context = context;
+    this.deviceMounter = {
+      mountDevice: async ({ spec, path }, operation) => {
+        const found = await look(spec, operation);
+        if (found.kind === "directory") return;
+        if (spec.volume_mode === "Block") await this.#rawDevice(spec, found);
+        else await this.#mount(spec, found, path, operation);
+      },
+      unmountDevice: async ({ volumeId, path }, operation) => {
+        await this.#context.mounter.unmount([path], operation);
+        detachNamedLoop(await this.#loopName(volumeId));
+      },
+    };
+  }
+
+  supports(spec: VolumeSpec): boolean {
+    return "local" in spec.source;
+  }
+
+  volumeId(spec: VolumeSpec): string {
+    return `${this.name}/${spec.persistent_volume?.name ?? parsed(spec).path}`;
+  }
+
+  async setUp(request: SetUpRequest, operation: Operation): Promise<readonly Mount[]> {
+    const { spec, workload, deviceMountPath } = request;
+    const found = await look(spec, operation);
+    if (spec.volume_mode === "Block") {
+      if (found.kind === "directory") {
+        throw cannotSetUp("CONFLICT", spec, workload, `${found.path} is a directory; volumeMode Block wants a device`);
+      }
+      // A read-only mount of a device's node stops nobody from writing to the device.
+      if (spec.read_only && !(found.kind === "file" && isReadOnlyDevice(spec))) {
+        throw cannotSetUp(
+          "UNSUPPORTED",
+          spec,
+          workload,
+          "a raw block volume is read-only only where it is a file and its one access mode is ReadOnlyMany",
+        );
+      }
+      return [bindOf(await this.#rawDevice(spec, found), spec)];
+    }
+    if (found.kind !== "directory") return [bindOf(deviceMountPath!, spec)];
+    return [{ type: "bind", source: found.path, target: "", options: ["rbind", ...readOnly(spec), "rslave"] }];
+  }
+
+  /** The manager takes the bind away; what it shows is the machine's. */
+  tearDown(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  usage(path: string, operation: Operation): Promise<VolumeUsage> {
+    return volumeUsage(path, this.#context.engine, operation);
+  }
+
+  async expand({ spec }: { readonly spec: VolumeSpec }, operation: Operation): Promise<void> {
+    const found = await look(spec, operation);
+    if (found.kind !== "directory" && spec.volume_mode !== "Block") await growMounted(found.path, spec, operation);
+  }
+
+  async #mount(spec: VolumeSpec, found: Found, target: string, operation: Operation): Promise<void> {
+    const { fsType } = parsed(spec);
+    const loop = found.kind === "file" ? holdLoop(found.path) : undefined;
+    try {
+      await mountDevice(
+        {
+          device: loop?.path ?? found.path,
+          source: found.path,
+          target,
+          fs_type: fsType,
+          read_only: isReadOnlyDevice(spec),
+          options: spec.mount_options,
+        },
+        this.#context.mounter,
+        operation,
+      );
+    } finally {
+      // The mount has it now; without one it frees itself.
+      loop?.[Symbol.dispose]();
+    }
+  }
+
+  async #rawDevice(spec: VolumeSpec, found: Found): Promise<string> {
+    if (found.kind === "device") return found.path;
+    try {
+      return attachNamedLoop(await this.#loopName(this.volumeId(spec)), found.path, {
+        read_only: isReadOnlyDevice(spec),
+      });
+    } catch (error) {
+      throw hostError(error, `Cannot show ${found.path} as a block device`, { path: found.path });
+    }
+  }
+
+  /** What the loop device of a raw volume is found by. Another root may have a volume of the same id. */
+  async #loopName(volumeId: string): Promise<string> {
+    const text = new TextEncoder().encode(`${this.#context.layout.root}\0${volumeId}`);
+    return `lamina-${new Uint8Array(await crypto.subtle.digest("SHA-256", text)).toHex().slice(0, 40)}`;
+  }
+}
+
+function parsed(spec: VolumeSpec): LocalSource {
+  return parseSpec(LocalSource, spec.source.local, `volume "${spec.name}"`);
+}
+
+async function look(spec: VolumeSpec, { signal }: Operation): Promise<Found> {
+  const { path } = parsed(spec);
+  const attempted = `Cannot use the local volume ${JSON.stringify(spec.persistent_volume?.name ?? spec.name)}`;
+  try {
+    const real = await abortable(Deno.realPath(path), signal);
+    const info = await abortable(Deno.stat(real), signal);
+    if (info.isDirectory) return { kind: "directory", path: real };
+    if (info.isFile) return { kind: "file", path: real };
+    if (info.isBlockDevice) return { kind: "device", path: real };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new LaminaError(
+        "NOT_FOUND",
+        `${attempted}: ${path} does not exist on this host. Make it, or mount its disk`,
+        {
+          details: { path },
+        },
+      );
+    }
+    throw hostError(error, attempted, { path });
+  }
+  throw new LaminaError("CONFLICT", `${attempted}: ${path} is neither a directory, a file, nor a block device`, {
+    details: { path },
+  });
+}
+
+function readOnly(spec: VolumeSpec): string[] {
+  return spec.read_only || isReadOnlyDevice(spec) ? ["ro"] : [];
+}
