@@ -6,7 +6,15 @@ import { unpackIntoJob, unpackJob } from "./apply_layer.ts";
 import { feedJob } from "./blob_feed.ts";
 import type { Job } from "./job_protocol.ts";
 import { reassembleJob } from "./recipe_reader.ts";
-import { changesJob, convertWhiteoutsJob, copyTreeJob, removeTreeJob, tarJob, usageJob } from "./tree_jobs.ts";
+import {
+  changesJob,
+  convertWhiteoutsJob,
+  copyTreeJob,
+  removeTreeJob,
+  setGroupJob,
+  tarJob,
+  usageJob,
+} from "./tree_jobs.ts";
 
 /** Name -> function. */
 export const jobs = {
@@ -19,6 +27,7 @@ export const jobs = {
   convertWhiteouts: convertWhiteoutsJob,
   copyTree: copyTreeJob,
   removeTree: removeTreeJob,
+  setGroup: setGroupJob,
   usage: usageJob,
 } satisfies Record<string, Job>;
 

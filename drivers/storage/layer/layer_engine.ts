@@ -35,6 +35,7 @@ export function createLayerEngine(options: LayerEngineOptions = {}): LayerEngine
     copyTree: (source, target, operation) => trees.copyTree(source, target, operation),
     convertWhiteouts: (path, form, operation) => trees.convertWhiteouts(path, form, operation),
     removeTree: (path, operation) => trees.removeTree(path, operation),
+    setGroup: (request, operation) => trees.setGroup(request, operation),
     usage: (path, operation, written) => trees.usage(path, operation, written),
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };

@@ -2,6 +2,7 @@
 import type { DiffSource, LayerEngine } from "./engine.ts";
 import type { JobTable } from "./jobs.ts";
 import { removeTree } from "./remove_tree.ts";
+import { hasGroup, setGroup } from "./set_group.ts";
 import { sourceDateEpoch, type TreeTarJobSource } from "./tree_jobs.ts";
 import { smallTreeUsage } from "./tree_usage.ts";
 import type { Change, TarStream } from "./types.ts";
@@ -10,9 +11,11 @@ import type { Operation } from "../../../runtime/core/operation.ts";
 import type { WorkerPool } from "./worker_pool.ts";
 
 /** Those methods of {@linkcode LayerEngine}; `tar` without archives by recipe. */
-export type TreeEngine = Pick<LayerEngine, "changes" | "convertWhiteouts" | "copyTree" | "removeTree" | "usage"> & {
-  tar(source: TreeTarJobSource, operation: Operation): TarStream;
-};
+export type TreeEngine =
+  & Pick<LayerEngine, "changes" | "convertWhiteouts" | "copyTree" | "removeTree" | "setGroup" | "usage">
+  & {
+    tar(source: TreeTarJobSource, operation: Operation): TarStream;
+  };
 
 /** The methods on a pool of workers. */
 export function createTreeEngine(pool: WorkerPool<JobTable>): TreeEngine {
@@ -34,12 +37,28 @@ export function createTreeEngine(pool: WorkerPool<JobTable>): TreeEngine {
       operation.signal.throwIfAborted();
       removeTree(path);
     },
+    async setGroup(request, operation) {
+      operation.signal.throwIfAborted();
+      if (request.onMismatch && hasGroup(request)) return { changed: 0, inodes: 0 };
+      if (isSmall(request.path)) return setGroup(request);
+      return await pool.run("setGroup", request, { slot: "tree", operation });
+    },
     async usage(path, operation, written) {
       // Most RW layers are small, and a worker that has to be started first takes longer than measuring them.
       const small = written === undefined ? smallTreeUsage(path) : undefined;
       return small ?? await pool.run("usage", { path, written }, { slot: "tree", operation });
     },
   };
+}
+
+/** Whether walking a tree takes less time than starting a worker for it. */
+function isSmall(path: string): boolean {
+  try {
+    return smallTreeUsage(path) !== undefined;
+  } catch (error) {
+    if (error instanceof LaminaError) return false;
+    throw error;
+  }
 }
 
 /** Space is given back in the caller's thread: so much takes no time to speak of. */

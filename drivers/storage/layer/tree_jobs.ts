@@ -8,6 +8,7 @@ import { overlayTar } from "./diff_overlay_tar.ts";
 import type { DiffSource, TarSource, TreeUsage } from "./engine.ts";
 import type { JobContext } from "./job_protocol.ts";
 import { removeTree } from "./remove_tree.ts";
+import { type GroupRequest, type GroupResult, setGroup } from "./set_group.ts";
 import { publicChange } from "./tree_change.ts";
 import { treeTar } from "./tree_tar.ts";
 import { treeUsage, treeWritten } from "./tree_usage.ts";
@@ -75,6 +76,14 @@ export function convertWhiteoutsJob(
 /** Deletes a tree; see {@linkcode removeTree}. */
 export function removeTreeJob({ path }: { path: string }, context: JobContext): void {
   removeTree(path, () => context.throwIfCancelled());
+}
+
+/** Gives a tree a group; see {@linkcode setGroup}. */
+export function setGroupJob(request: GroupRequest, context: JobContext): GroupResult {
+  return setGroup(request, {
+    check: () => context.throwIfCancelled(),
+    onEntry: (inodes) => context.progress({ phase: "group", id: "", current: inodes, unit: "entries" }),
+  });
 }
 
 /** Measures a tree, or what it has written; see `treeUsage` and `treeWritten`. */
