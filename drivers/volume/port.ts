@@ -169,14 +169,28 @@ export interface Provisioner {
   readonly name: string;
   /** Makes a volume of at least `size_bytes`; again with the same name: the same volume. */
   provision(request: ProvisionRequest, operation: Operation): Promise<Provisioned>;
-  /** Deletes volume and data. Gone already: success. */
+  /** Deletes volume and data. Gone already: success. @throws `CONFLICT` while something uses it. */
   remove(source: Readonly<Record<string, unknown>>, operation: Operation): Promise<void>;
+  /** Deletes what {@linkcode provision} has made under this name, or begun to make. Nothing there: success. */
+  discard(
+    name: string,
+    parameters: Readonly<Record<string, string>>,
+    operation: Operation,
+  ): Promise<void>;
+  /** Raises the size; it never shrinks. `pending`: the file system grows at its next mount. */
   expand?(
     source: Readonly<Record<string, unknown>>,
     size_bytes: number,
     operation: Operation,
-  ): Promise<{ readonly size_bytes: number }>;
-  /** Where the backing can. @returns opaque data kept in the VolumeSnapshot's status. */
+  ): Promise<{ readonly size_bytes: number; readonly pending: boolean }>;
+  /** What the volume holds and may hold. */
+  usage?(source: Readonly<Record<string, unknown>>, operation: Operation): Promise<VolumeUsage>;
+  /**
+   * Where the backing can; again with the same name: the same snapshot.
+   *
+   * @returns opaque data kept in the VolumeSnapshot's status; what a volume made of it must have at least.
+   * @throws `UNSUPPORTED` with the reason.
+   */
   snapshot?(
     source: Readonly<Record<string, unknown>>,
     name: string,

@@ -19,7 +19,7 @@ rootTest(
     const failures: string[] = [];
     // A migration has a scenario of its own: tests/migrate/crash_test.ts; the thin pool, unions and files
     // of volumes, too: tests/devicemapper, tests/union, tests/plugins.
-    const rest = FAULT_POINTS.filter((point) => !/^(migrate|devicemapper|union|atomic|manager)\./.test(point)).values();
+    const rest = FAULT_POINTS.filter((point) => !/^(migrate|devicemapper|union|atomic|manager|provision|claims)\./.test(point)).values();
     const visit = async () => {
       for (const point of rest) {
         for (let pass = 1; pass <= MAX_PASSES; pass++) {

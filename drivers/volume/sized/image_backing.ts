@@ -19,6 +19,17 @@ export function imageSize_bytes(size_bytes: number, fs_type: ImageFileSystem | "
   return Math.max(Math.ceil(size_bytes / MIB) * MIB, SMALLEST_BYTES[fs_type]);
 }
 
+/** @throws `CONFLICT` while a loop device shows an image. */
+export function refuseShown(path: string): void {
+  const [device] = loopsOf(path);
+  if (device === undefined) return;
+  const mount = mountOfImage(path);
+  const where = mount === undefined ? "" : `, mounted at ${mount.target}`;
+  throw new LaminaError("CONFLICT", `Cannot delete ${path}: ${device} shows it${where}. Stop what uses it`, {
+    details: { path, device },
+  });
+}
+
 /** See the head of the file. */
 export class ImageBacking implements SizedBacking {
   readonly name = "image";
@@ -82,17 +93,7 @@ export class ImageBacking implements SizedBacking {
   }
 
   async remove(path: string): Promise<void> {
-    const [device] = loopsOf(path);
-    if (device !== undefined) {
-      const mount = mountOfImage(path);
-      throw new LaminaError(
-        "CONFLICT",
-        `Cannot delete ${path}: ${device} shows it${
-          mount === undefined ? "" : `, mounted at ${mount.target}`
-        }. Stop what uses it`,
-        { details: { path, device } },
-      );
-    }
+    refuseShown(path);
     try {
       await Deno.remove(path);
     } catch (error) {
