@@ -12,6 +12,8 @@ export interface PluginContext {
   /** `staging` and `trash` lie on the file system of the pods' directories. */
   readonly layout: RootLayout;
   readonly engine: LayerEngine;
+  /** Where FlexVolume drivers are; default where Kubernetes has them. */
+  readonly flexDirectory?: string;
 }
 
 /** `volume "config" of pod default/web`, for messages. */

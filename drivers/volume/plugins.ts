@@ -2,6 +2,7 @@
 import { EmptyDirPlugin } from "./empty_dir.ts";
 import { FilesPlugin } from "./files/files_plugin.ts";
 import { configMapKind, downwardKind, projectedKind, secretKind } from "./files/kinds.ts";
+import { FlexPlugin } from "./flex/flex_plugin.ts";
 import { HostPathPlugin } from "./host_path.ts";
 import { LocalPlugin } from "./local/local_plugin.ts";
 import type { PluginContext } from "./plugin_context.ts";
@@ -23,6 +24,7 @@ export class KubernetesPlugins implements AsyncDisposable {
       ...[configMapKind, secretKind, downwardKind(context), projectedKind(context)]
         .map((kind) => new FilesPlugin(context, kind)),
       new LocalPlugin(context),
+      new FlexPlugin(context),
     ];
   }
 

@@ -49,7 +49,13 @@ export class PluginStage implements AsyncDisposable {
   }
 
   #open(): KubernetesPlugins {
-    return new KubernetesPlugins({ mounter: this.mounter, layout: this.layout, engine: this.engine });
+    const { mounter, layout, engine, flexDirectory } = this;
+    return new KubernetesPlugins({ mounter, layout, engine, flexDirectory });
+  }
+
+  /** Where FlexVolume drivers are. */
+  get flexDirectory(): string {
+    return join(this.layout.root, "flex-drivers");
   }
 
   /** The plugins of the next process. */

@@ -15,6 +15,7 @@ import { hostError } from "../../../runtime/host/errno_errors.ts";
 import { holdLoop } from "../../../runtime/host/image_files.ts";
 import { attachNamedLoop, detachNamedLoop } from "../../../runtime/host/named_loops.ts";
 import { bindOf, growMounted, isReadOnlyDevice, mountDevice } from "../device_use.ts";
+import { digestOf } from "../digest.ts";
 import { volumeUsage } from "../directory_usage.ts";
 import { cannotSetUp, type PluginContext } from "../plugin_context.ts";
 import type { DeviceMounter, SetUpRequest, VolumePlugin, VolumeSpec, VolumeUsage } from "../port.ts";
@@ -44,12 +45,12 @@ export class LocalPlugin implements VolumePlugin {
       mountDevice: async ({ spec, path }, operation) => {
         const found = await look(spec, operation);
         if (found.kind === "directory") return;
-        if (spec.volume_mode === "Block") await this.#rawDevice(spec, found);
+        if (spec.volume_mode === "Block") this.#rawDevice(spec, found);
         else await this.#mount(spec, found, path, operation);
       },
       unmountDevice: async ({ volumeId, path }, operation) => {
         await this.#context.mounter.unmount([path], operation);
-        detachNamedLoop(await this.#loopName(volumeId));
+        detachNamedLoop(this.#loopName(volumeId));
       },
     };
   }
@@ -78,7 +79,7 @@ export class LocalPlugin implements VolumePlugin {
           "a raw block volume is read-only only where it is a file and its one access mode is ReadOnlyMany",
         );
       }
-      return [bindOf(await this.#rawDevice(spec, found), spec)];
+      return [bindOf(this.#rawDevice(spec, found), spec)];
     }
     if (found.kind !== "directory") return [bindOf(deviceMountPath!, spec)];
     return [{ type: "bind", source: found.path, target: "", options: ["rbind", ...readOnly(spec), "rslave"] }];
@@ -120,10 +121,10 @@ export class LocalPlugin implements VolumePlugin {
     }
   }
 
-  async #rawDevice(spec: VolumeSpec, found: Found): Promise<string> {
+  #rawDevice(spec: VolumeSpec, found: Found): string {
     if (found.kind === "device") return found.path;
     try {
-      return attachNamedLoop(await this.#loopName(this.volumeId(spec)), found.path, {
+      return attachNamedLoop(this.#loopName(this.volumeId(spec)), found.path, {
         read_only: isReadOnlyDevice(spec),
       });
     } catch (error) {
@@ -132,9 +133,8 @@ export class LocalPlugin implements VolumePlugin {
   }
 
   /** What the loop device of a raw volume is found by. Another root may have a volume of the same id. */
-  async #loopName(volumeId: string): Promise<string> {
-    const text = new TextEncoder().encode(`${this.#context.layout.root}\0${volumeId}`);
-    return `lamina-${new Uint8Array(await crypto.subtle.digest("SHA-256", text)).toHex().slice(0, 40)}`;
+  #loopName(volumeId: string): string {
+    return `lamina-${digestOf(`${this.#context.layout.root}\0${volumeId}`)}`;
   }
 }
 
