@@ -21,6 +21,7 @@ export { createRuntime, type RuntimeOptions } from "./runtime/runtime.ts";
 export { ERROR_CODES, type ErrorCode, type ErrorDetails, isLaminaError, LaminaError } from "./runtime/core/errors.ts";
 export { backgroundOperation, type Operation, type ProgressEvent, withDeadline } from "./runtime/core/operation.ts";
 export type * from "./runtime/services.ts";
+export type * from "./runtime/core/model/capacity.ts";
 export type * from "./runtime/core/model/container.ts";
 export type * from "./runtime/core/model/image.ts";
 export type * from "./runtime/core/model/mount.ts";

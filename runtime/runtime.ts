@@ -10,6 +10,7 @@ import type { LayerLimits } from "../drivers/storage/layer/types.ts";
 import type { StorageDriver } from "../drivers/storage/port.ts";
 import { btrfsFactory } from "../drivers/storage/btrfs/btrfs_driver.ts";
 import { devicemapperFactory } from "../drivers/storage/devicemapper/devicemapper_driver.ts";
+import { LocalProvisioner } from "../drivers/volume/provisioner/local_provisioner.ts";
 import { vfsFactory } from "../drivers/storage/vfs/vfs_driver.ts";
 import { zfsFactory } from "../drivers/storage/zfs/zfs_driver.ts";
 import { overlayFactory } from "../overlay/overlay_driver.ts";
@@ -31,6 +32,7 @@ import { CommandMounter } from "./host/command_mounter.ts";
 import { fileSystemStatus } from "./host/disk.ts";
 import { makeDirectoryDurably } from "./host/durable.ts";
 import { hostError } from "./host/errno_errors.ts";
+import { architecture } from "./host/host_facts.ts";
 import { LibcMounter } from "./host/libc_mounter.ts";
 import { readMountTable } from "./host/mount_table.ts";
 import type { Mounter } from "./host/mounter.ts";
@@ -39,7 +41,7 @@ import type { ImportLimits } from "./image/image_room.ts";
 import { createImageService, type FullImageService } from "./image/image_service.ts";
 import { finishMigration } from "./migrate/migrate.ts";
 import type { MigrationRoom } from "./migrate/migration_room.ts";
-import type { LaminaRuntime, ObjectService, UnionService } from "./services.ts";
+import type { ClaimService, LaminaRuntime, ObjectService, UnionService } from "./services.ts";
 import { ObjectVerbs } from "./objects/object_service.ts";
 import { Objects } from "./objects/object_store.ts";
 import { openIntents } from "./store/journal.ts";
@@ -50,6 +52,9 @@ import { EventLog } from "./system/event_log.ts";
 import { OperationGate, throughGate } from "./system/operation_gate.ts";
 import { System } from "./system/system_service.ts";
 import { Unions } from "./union/union_service.ts";
+import { Claims } from "./volume/claims/capacity.ts";
+import type { ClaimRoom } from "./volume/claims/claim_room.ts";
+import { ClaimController } from "./volume/claims/controller.ts";
 import { VolumeCatalogue } from "./volume/volume_catalogue.ts";
 import { VolumeLifecycle } from "./volume/volume_lifecycle.ts";
 
@@ -143,6 +148,7 @@ export async function createRuntime(
   const migration: MigrationRoom = { containers: room, current, factories, storageOptions };
   const unions = new Unions({ store, layout, mounter, locks, events });
   const recovery = await recover(room, { driver, images, assembler, migration, unions }, operation);
+  const claims = openClaims(opened, { objects, layout, engine });
   const gate = new OperationGate();
   const system = { containers: room, images, assembler, events, gate, migration, unions, startedAt_ms, ...recovery };
   opened.defer(() => gate.close(options.shutdownGrace_ms ?? DEFAULT_GRACE_MS, ROLLBACK_MS));
@@ -154,10 +160,30 @@ export async function createRuntime(
     containers: throughGate(gate, new Containers(room, assembler, images)),
     volumes: throughGate(gate, new VolumeCatalogue({ store, layout, engine, locks, events }, volumes)),
     unions: throughGate(gate, unions as UnionService),
+    claims: throughGate(gate, claims as ClaimService),
     objects: throughGate(gate, new ObjectVerbs(objects) as ObjectService),
     system: throughGate(gate, new System(system)),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
+}
+
+/** Begins to bring claims and PersistentVolumes to what was applied. */
+function openClaims(
+  opened: AsyncDisposableStack,
+  parts: { readonly objects: Objects; readonly layout: RootLayout; readonly engine: LayerEngine },
+): Claims {
+  const provisioners = [opened.use(new LocalProvisioner(parts.layout.persistent, parts.engine))];
+  const name = Deno.hostname();
+  const room: ClaimRoom = {
+    objects: parts.objects,
+    provisioners: new Map(provisioners.map((provisioner) => [provisioner.name, provisioner])),
+    node: {
+      name,
+      labels: { "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture() },
+    },
+  };
+  opened.use(new ClaimController(room)).start();
+  return new Claims(room);
 }
 
 /** Makes the root where it is missing, and finds its real path: the mount table knows no other. */

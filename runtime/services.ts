@@ -3,6 +3,7 @@
  * the implementations. Every verb is idempotent where its name allows it, takes an {@linkcode Operation}, and throws
  * {@linkcode LaminaError} only.
  */
+import type { Capacity } from "./core/model/capacity.ts";
 import type { Operation } from "./core/operation.ts";
 import type {
   CommitRequest,
@@ -242,6 +243,12 @@ export interface ObjectService {
   events(filter: ObjectFilter): ObjectEventRecord[];
 }
 
+/** Claims, and the volumes that are made for them. */
+export interface ClaimService {
+  /** What claims of each StorageClass can still get, and what each PersistentVolume holds. Measured now. */
+  capacity(operation: Operation): Promise<Capacity>;
+}
+
 /** The daemon and its root. */
 export interface SystemService {
   /** What the runtime is and holds. Reads no files of the root. */
@@ -283,6 +290,8 @@ export interface LaminaRuntime extends AsyncDisposable {
   readonly unions: UnionService;
   /** Applied objects. */
   readonly objects: ObjectService;
+  /** Space of applied claims and volumes. */
+  readonly claims: ClaimService;
   /** The root itself. */
   readonly system: SystemService;
 }

@@ -1,5 +1,6 @@
 /** THE route table: every call of the native API. */
 import type { Route } from "./route.ts";
+import { capacityRoutes } from "./routes/capacity.ts";
 import { containerRoutes } from "./routes/containers.ts";
 import { docsRoutes } from "./routes/docs.ts";
 import { imageRoutes } from "./routes/images.ts";
@@ -15,6 +16,7 @@ export const ROUTES: readonly Route[] = [
   ...volumeRoutes,
   ...unionRoutes,
   ...objectRoutes,
+  ...capacityRoutes,
   ...systemRoutes,
   ...docsRoutes(() => ROUTES),
 ];

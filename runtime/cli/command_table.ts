@@ -1,5 +1,6 @@
 /** THE command table: every command of `lamina`. */
 import type { Command } from "./command.ts";
+import { capacityCommands } from "./commands/capacity.ts";
 import { completionCommands } from "./commands/completions.ts";
 import { containerCommands } from "./commands/container.ts";
 import { imageCommands } from "./commands/image.ts";
@@ -15,6 +16,7 @@ export const COMMANDS: readonly Command[] = [
   ...containerCommands,
   ...volumeCommands,
   ...unionCommands,
+  ...capacityCommands,
   ...systemCommands,
   ...completionCommands,
 ];

@@ -9,6 +9,7 @@
  * ROOT/recipes/CHAINID           how to put a layer's original archive together again
  * ROOT/containers/ID/rootfs      where a container's root is mounted
  * ROOT/volumes/NAME/_data        the data of a local volume
+ * ROOT/persistent/NAME/…         volumes and snapshots that lamina.dev/local has made
  * ROOT/unions/ID/N               helper binds of a branch union
  * ROOT/pods/UID/volumes/PLUGIN/NAME   a volume of a pod (or container) as the volume manager sets it up; `/` as `~`
  * ROOT/plugins/PLUGIN/ID/mount   where a volume's device is mounted once for all of its workloads
@@ -40,6 +41,9 @@ export class RootLayout {
   }
   get volumes(): string {
     return join(this.root, "volumes");
+  }
+  get persistent(): string {
+    return join(this.root, "persistent");
   }
   get unions(): string {
     return join(this.root, "unions");

@@ -89,6 +89,13 @@ export function fakeRuntime(): FakeRuntime {
       remove: note("volumes.remove", () => Promise.resolve(removal)),
       prune: note("volumes.prune", () => Promise.resolve(removal)),
     },
+    claims: {
+      capacity: note("claims.capacity", () =>
+        Promise.resolve({
+          classes: [{ storage_class: "fast", provisioner: "lamina.dev/local", total_bytes: 10, available_bytes: 5 }],
+          volumes: [],
+        })),
+    },
     unions: {
       mount: note("unions.mount", (request) => Promise.resolve(fakeUnion(request.target))),
       list: note("unions.list", () => [fakeUnion("/mnt")]),
