@@ -6,7 +6,9 @@ import type { DriverFactory } from "../../drivers/storage/driver_factory.ts";
 import { createLayerEngine } from "../../drivers/storage/layer/layer_engine.ts";
 import type { StorageDriver } from "../../drivers/storage/port.ts";
 import { vfsFactory } from "../../drivers/storage/vfs/vfs_driver.ts";
+import { zfsFactory } from "../../drivers/storage/zfs/zfs_driver.ts";
 import { overlayFactory } from "../../overlay/overlay_driver.ts";
+import { isLaminaError } from "../../runtime/core/errors.ts";
 import type { SnapshotKey } from "../../runtime/core/ids.ts";
 import { mountAt } from "../../runtime/core/mount.ts";
 import { backgroundOperation } from "../../runtime/core/operation.ts";
@@ -25,18 +27,21 @@ interface Candidate {
   readonly factory: DriverFactory;
   readonly options?: Readonly<Record<string, string>>;
   /** A file system for its root, on a loop file. */
-  readonly fileSystem?: "btrfs";
+  readonly fileSystem?: "btrfs" | "zfs";
 }
 
 const CANDIDATES: readonly Candidate[] = [
   { factory: overlayFactory },
   { factory: vfsFactory },
   { factory: btrfsFactory, fileSystem: "btrfs" },
+  { factory: zfsFactory, fileSystem: "zfs" },
   {
     factory: devicemapperFactory,
     options: { "devicemapper.loop_size": "3g", "devicemapper.base_size": "1g" },
   },
 ];
+
+const POOL = "lamina-bench";
 
 const operation = backgroundOperation();
 const engine = createLayerEngine();
@@ -135,9 +140,23 @@ async function open(candidate: Candidate, root: string): Promise<StorageDriver |
   return driver;
 }
 
-async function mountOwn(type: string, root: string): Promise<boolean> {
+async function mountOwn(type: "btrfs" | "zfs", root: string): Promise<boolean> {
   const image = `${root}.${type}`;
   await commandOutput("truncate", ["-s", "3G", image]);
+  if (type === "zfs") return await makePool(root, image);
   await commandOutput(`mkfs.${type}`, ["--quiet", image]);
   return (await runCommand("mount", ["-o", "loop,noatime", image, root])).code === 0;
+}
+
+/** A pool that goes when the benchmark ends. */
+async function makePool(root: string, image: string): Promise<boolean> {
+  try {
+    await commandOutput("modprobe", ["zfs"]);
+    await commandOutput("zpool", ["create", "-O", "compression=off", "-m", root, POOL, image]);
+    addEventListener("unload", () => void new Deno.Command("zpool", { args: ["destroy", "-f", POOL] }).outputSync());
+    return true;
+  } catch (error) {
+    if (isLaminaError(error)) return false;
+    throw error;
+  }
 }

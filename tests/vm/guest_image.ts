@@ -5,6 +5,7 @@
 import { join } from "@std/path";
 import { commandOutput } from "../../runtime/host/command.ts";
 import { buildGuest } from "./guest_recipe.ts";
+import { imageName, lockOf, pruneCache, zfsArchive } from "./prune_cache.ts";
 
 /** Where a built guest is. */
 export interface GuestImage {
@@ -44,13 +45,17 @@ export async function ensureGuestImage(
 ): Promise<GuestImage> {
   const kernelVersion = await guestKernelVersion();
   const key = await recipeKey(kernelVersion, zfsModules);
-  const directory = join(cache, `guest-${key}`);
+  const directory = join(cache, imageName(key));
   const image = { directory, kernelVersion, zfs: zfsModules !== undefined };
+  // Machines that run from it have its lock.
+  if (await isThere(join(directory, "complete"))) return image;
   await Deno.mkdir(cache, { recursive: true });
   // Whoever comes second waits and finds it built.
-  using lock = await Deno.open(`${directory}.lock`, { create: true, write: true });
+  using lock = await Deno.open(lockOf(directory), { create: true, write: true });
   await lock.lock(true);
   if (await isThere(join(directory, "complete"))) return image;
+  // A new one is wanted because something has changed: what was made before that takes a gigabyte each.
+  await pruneCache(cache, { kernelVersion, keys: await currentKeys(cache, kernelVersion) });
   const building = `${directory}.${Deno.pid}.building`;
   await Deno.mkdir(building, { recursive: true });
   try {
@@ -83,6 +88,12 @@ export async function guestKernelVersion(): Promise<string> {
   const name = depends.match(/Depends: linux-image-(\S+)/)?.[1];
   if (name === undefined) throw new Error("apt-cache knows no linux-image-cloud-amd64; run apt-get update");
   return name;
+}
+
+/** Of the images that are made of this recipe: without zfs and with it. */
+async function currentKeys(cache: string, kernelVersion: string): Promise<string[]> {
+  const archive = zfsArchive(cache, kernelVersion);
+  return [await recipeKey(kernelVersion, undefined), await recipeKey(kernelVersion, archive)];
 }
 
 async function recipeKey(kernelVersion: string, zfsModules: string | undefined): Promise<string> {

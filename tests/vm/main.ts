@@ -14,7 +14,9 @@ import { runGuest } from "./run_guest.ts";
 import { makeScratchDisk, prepareGuest } from "./run_suite.ts";
 import { ensureZfsModules } from "./zfs_modules.ts";
 
-const { _: words, ...options } = parseArgs(Deno.args, {
+// `deno task` passes its own `--` on.
+const args = Deno.args[0] === "--" ? Deno.args.slice(1) : Deno.args;
+const { _: words, ...options } = parseArgs(args, {
   boolean: ["zfs"],
   string: ["disk", "timeout", "module"],
   collect: ["disk", "module"],

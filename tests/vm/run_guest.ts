@@ -1,6 +1,7 @@
 /** Boots the guest under software emulation, runs one command in it, passes output and status through. */
 import { join } from "@std/path";
 import type { GuestImage } from "./guest_image.ts";
+import { lockOf } from "./prune_cache.ts";
 
 /** What to run and on what. */
 export interface GuestRun {
@@ -34,6 +35,9 @@ export interface GuestResult {
 /** Boots, runs, waits. Never leaves a QEMU process or a temporary file behind. */
 export async function runGuest(run: GuestRun): Promise<GuestResult> {
   const work = await Deno.makeTempDir({ prefix: "lamina-guest-" });
+  // Shared: nobody deletes the image under the machine.
+  using lock = await Deno.open(lockOf(run.image.directory), { create: true, write: true });
+  await lock.lock(false);
   try {
     await Deno.writeTextFile(join(work, "command"), `${run.command}\n`);
     for (const pipe of ["out", "err"]) await Deno.writeTextFile(join(work, pipe), "");

@@ -13,8 +13,8 @@ export const SCRATCH = "/scratch";
 export const INSIDE = "tests/vm/run_suite_inside.ts";
 
 // Emulation is about ten times slower than the host.
-const moduleTimeout_ms = 900_000;
-const suiteTimeout_ms = 2_400_000;
+const moduleTimeout_ms = 1_800_000;
+const suiteTimeout_ms = 3_600_000;
 
 /** A shell command that gives the guest Deno's cache, and the tests a journaled disk. */
 export function prepareGuest(scratchDevice: string): string {

@@ -3,6 +3,7 @@ import { join } from "@std/path";
 import { commandOutput } from "../../runtime/host/command.ts";
 import { guestKernelVersion, isThere } from "./guest_image.ts";
 import { aptSources } from "./guest_recipe.ts";
+import { lockOf, ZFS_BUILD_PREFIX, zfsArchive } from "./prune_cache.ts";
 
 /**
  * A `tar.zst` (about 2 MB) with the stripped modules. Building takes 5 to 12 minutes on two cores, once per kernel.
@@ -12,12 +13,12 @@ import { aptSources } from "./guest_recipe.ts";
  */
 export async function ensureZfsModules(cache: string, say: (line: string) => void): Promise<string> {
   const kernelVersion = await guestKernelVersion();
-  const archive = join(cache, `zfs-${kernelVersion}.tar.zst`);
+  const archive = zfsArchive(cache, kernelVersion);
   await Deno.mkdir(cache, { recursive: true });
-  using lock = await Deno.open(`${archive}.lock`, { create: true, write: true });
+  using lock = await Deno.open(lockOf(archive), { create: true, write: true });
   await lock.lock(true);
   if (await isThere(archive)) return archive;
-  const work = await Deno.makeTempDir({ dir: cache, prefix: "zfs-build-" });
+  const work = await Deno.makeTempDir({ dir: cache, prefix: ZFS_BUILD_PREFIX });
   try {
     say(`building the zfs module for kernel ${kernelVersion} (5 to 12 minutes; cached)`);
     await build(work, kernelVersion, archive);
