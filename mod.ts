@@ -29,5 +29,6 @@ export type * from "./runtime/core/model/object.ts";
 export type * from "./runtime/core/model/union.ts";
 export type * from "./runtime/core/model/volume.ts";
 export type * from "./runtime/core/model/system.ts";
+export type * from "./runtime/core/model/workload.ts";
 export type { LayerLimits } from "./drivers/storage/layer/types.ts";
 export type { ImportLimits } from "./runtime/image/image_room.ts";

@@ -11,6 +11,7 @@ import type { StorageDriver } from "../drivers/storage/port.ts";
 import { btrfsFactory } from "../drivers/storage/btrfs/btrfs_driver.ts";
 import { devicemapperFactory } from "../drivers/storage/devicemapper/devicemapper_driver.ts";
 import { LocalProvisioner } from "../drivers/volume/provisioner/local_provisioner.ts";
+import { KubernetesPlugins } from "../drivers/volume/plugins.ts";
 import { vfsFactory } from "../drivers/storage/vfs/vfs_driver.ts";
 import { zfsFactory } from "../drivers/storage/zfs/zfs_driver.ts";
 import { overlayFactory } from "../overlay/overlay_driver.ts";
@@ -56,6 +57,10 @@ import { Claims } from "./volume/claims/capacity.ts";
 import type { ClaimRoom } from "./volume/claims/claim_room.ts";
 import { ClaimController } from "./volume/claims/controller.ts";
 import { VolumeCatalogue } from "./volume/volume_catalogue.ts";
+import { openManager } from "./volume/manager/open_manager.ts";
+import { operationService } from "./volume/manager/operation_service.ts";
+import { reportTo } from "./volume/manager/report_events.ts";
+import type { Manager } from "./volume/manager/volume_manager.ts";
 import { VolumeLifecycle } from "./volume/volume_lifecycle.ts";
 
 /** How a runtime is made. */
@@ -141,6 +146,7 @@ export async function createRuntime(
   const current = new CurrentDriver(chosen);
   const driver = opened.use(current.driver);
   const volumes = new VolumeLifecycle({ store, layout, engine, locks, events });
+  const manager = openVolumes(opened, { store, layout, mounter, engine, objects, events });
   const images = createImageService({ store, driver, layout, events, locks, limits: options.limits?.import });
   const room: ContainerRoom = { store, layout, driver, mounter, engine, locks, events, volumes };
   const assembler = new RootfsAssembler(room);
@@ -149,6 +155,7 @@ export async function createRuntime(
   const unions = new Unions({ store, layout, mounter, locks, events });
   const recovery = await recover(room, { driver, images, assembler, migration, unions }, operation);
   const claims = openClaims(opened, { objects, layout, engine });
+  manager.desiredIsComplete();
   const gate = new OperationGate();
   const system = { containers: room, images, assembler, events, gate, migration, unions, startedAt_ms, ...recovery };
   opened.defer(() => gate.close(options.shutdownGrace_ms ?? DEFAULT_GRACE_MS, ROLLBACK_MS));
@@ -162,6 +169,7 @@ export async function createRuntime(
     unions: throughGate(gate, unions as UnionService),
     claims: throughGate(gate, claims as ClaimService),
     objects: throughGate(gate, new ObjectVerbs(objects) as ObjectService),
+    operations: throughGate(gate, operationService(manager)),
     system: throughGate(gate, new System(system)),
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   };
@@ -184,6 +192,19 @@ function openClaims(
   };
   opened.use(new ClaimController(room)).start();
   return new Claims(room);
+}
+
+/** What mounts the volumes of pods, and keeps containers mounted. Takes over what the last process left. */
+function openVolumes(
+  opened: AsyncDisposableStack,
+  parts: Omit<Parameters<typeof openManager>[0], "plugins" | "objects" | "report" | "engine"> & {
+    readonly objects: Objects;
+    readonly engine: LayerEngine;
+    readonly events: EventLog;
+  },
+): Manager {
+  const kube = opened.use(new KubernetesPlugins(parts));
+  return opened.use(openManager({ ...parts, plugins: kube.list, report: reportTo(parts.objects, parts.events) }));
 }
 
 /** Makes the root where it is missing, and finds its real path: the mount table knows no other. */

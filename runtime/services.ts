@@ -23,6 +23,7 @@ import type {
   RemovalResult,
 } from "./core/model/image.ts";
 import type { ApplyResult, KubeObject, ObjectChange, ObjectEventRecord } from "./core/model/object.ts";
+import type { OperationStatus, VolumeStatus } from "./core/model/workload.ts";
 import type { Union, UnionRequest } from "./core/model/union.ts";
 import type { Volume, VolumeRequest } from "./core/model/volume.ts";
 import type {
@@ -249,6 +250,16 @@ export interface ClaimService {
   capacity(operation: Operation): Promise<Capacity>;
 }
 
+/** What the volume manager does. */
+export interface OperationService {
+  /** Steps that run or wait for their next try. */
+  list(): OperationStatus[];
+  /** Every volume that a workload wants or has. */
+  volumesInUse(): VolumeStatus[];
+  /** Prometheus' text format; the kubelet's names where it has them. */
+  metrics(): string;
+}
+
 /** The daemon and its root. */
 export interface SystemService {
   /** What the runtime is and holds. Reads no files of the root. */
@@ -292,6 +303,8 @@ export interface LaminaRuntime extends AsyncDisposable {
   readonly objects: ObjectService;
   /** Space of applied claims and volumes. */
   readonly claims: ClaimService;
+  /** The volume manager's work. */
+  readonly operations: OperationService;
   /** The root itself. */
   readonly system: SystemService;
 }

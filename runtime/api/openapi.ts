@@ -95,6 +95,8 @@ function successOf(route: Route): Json {
     }
     case "empty":
       return { 204: { description: "Done" } };
+    case "text":
+      return { 200: { description: "Text", content: { [response.type.split(";")[0]!]: {} } } };
     case "html":
       return { 200: { description: "A page", content: { "text/html": {} } } };
     case "tar":

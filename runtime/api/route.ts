@@ -20,6 +20,7 @@ export type ResponseSpec =
   | { readonly kind: "empty" }
   | { readonly kind: "tar"; readonly describe: string }
   | { readonly kind: "ndjson"; readonly schema: z.ZodType }
+  | { readonly kind: "text"; readonly type: string }
   | { readonly kind: "html" };
 
 /** What the handler of a route with that answer returns. */

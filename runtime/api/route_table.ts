@@ -5,6 +5,7 @@ import { containerRoutes } from "./routes/containers.ts";
 import { docsRoutes } from "./routes/docs.ts";
 import { imageRoutes } from "./routes/images.ts";
 import { objectRoutes } from "./routes/objects.ts";
+import { operationRoutes } from "./routes/operations.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { unionRoutes } from "./routes/unions.ts";
 import { volumeRoutes } from "./routes/volumes.ts";
@@ -17,6 +18,7 @@ export const ROUTES: readonly Route[] = [
   ...unionRoutes,
   ...objectRoutes,
   ...capacityRoutes,
+  ...operationRoutes,
   ...systemRoutes,
   ...docsRoutes(() => ROUTES),
 ];

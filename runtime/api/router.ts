@@ -148,6 +148,10 @@ export class Router {
       case "empty":
         await run();
         return { response: new Response(null, { status: 204 }), over: true };
+      case "text": {
+        const headers = { "content-type": spec.type };
+        return { response: new Response(await run() as string, { headers }), over: true };
+      }
       case "html": {
         const headers = { "content-type": "text/html; charset=utf-8" };
         return { response: new Response(await run() as string, { headers }), over: true };

@@ -6,12 +6,14 @@ import type * as imageModel from "../../runtime/core/model/image.ts";
 import type * as systemModel from "../../runtime/core/model/system.ts";
 import type * as unionModel from "../../runtime/core/model/union.ts";
 import type * as volumeModel from "../../runtime/core/model/volume.ts";
+import type * as workloadModel from "../../runtime/core/model/workload.ts";
 import type * as containers from "../../runtime/core/specs/container.ts";
 import type * as images from "../../runtime/core/specs/image.ts";
 import type * as migrations from "../../runtime/core/specs/migrate.ts";
 import type * as system from "../../runtime/core/specs/system.ts";
 import type * as unions from "../../runtime/core/specs/union.ts";
 import type * as volumes from "../../runtime/core/specs/volume.ts";
+import type * as workloads from "../../runtime/core/specs/workload.ts";
 
 /** Without the brands of identifiers, and in one form however it was written. */
 type Plain<T> = T extends string ? (string extends T ? string : T extends { [z.$brand]: unknown } ? string : T)
@@ -38,6 +40,8 @@ const same: {
   compression: Same<images.ExportCompression, imageModel.ExportCompression>;
   volume: Same<volumes.Volume, volumeModel.Volume>;
   union: Same<unions.Union, unionModel.Union>;
+  volumeStatus: Same<workloads.VolumeStatus, workloadModel.VolumeStatus>;
+  operationStatus: Same<workloads.OperationStatus, workloadModel.OperationStatus>;
   unionRequest: Same<z.input<typeof unions.UnionCreate>, unionModel.UnionRequest>;
   volumeRequest: Same<z.input<typeof volumes.VolumeCreate>, volumeModel.VolumeRequest>;
   event: Same<system.Event, systemModel.Event>;
@@ -62,6 +66,8 @@ const same: {
   format: true,
   compression: true,
   union: true,
+  volumeStatus: true,
+  operationStatus: true,
   unionRequest: true,
   volume: true,
   volumeRequest: true,

@@ -6,7 +6,10 @@
  * workloads tells them again at each start, before {@linkcode VolumeManager.desiredIsComplete}.
  */
 import type { VolumeSpec, Workload } from "../../../drivers/volume/port.ts";
+import type { OperationStatus, VolumeStatus } from "../../core/model/workload.ts";
 import type { Operation } from "../../core/operation.ts";
+
+export type { OperationStatus, VolumeStatus } from "../../core/model/workload.ts";
 
 /** One volume that a workload needs. */
 export interface WantedVolume {
@@ -22,37 +25,6 @@ export interface WantedWorkload {
   readonly volumes: readonly WantedVolume[];
   /** What cannot be wanted yet, by name of the volume, and why (a claim that is not bound): waiters get this error. */
   readonly unresolved?: ReadonlyMap<string, string>;
-}
-
-/** State of one volume of one workload. */
-export interface VolumeStatus {
-  readonly workload: { readonly kind: "pod" | "container"; readonly uid: string; readonly name: string };
-  readonly volume: string;
-  readonly plugin: string;
-  readonly state: "NotMounted" | "Mounted" | "Uncertain";
-  /** Where its files are when it is mounted. */
-  readonly path: string;
-  /** Real last error of the step that is being retried. */
-  readonly last_error?: string;
-}
-
-/** A step that runs or waits for its next try. `lamina get operations`. */
-export interface OperationStatus {
-  /** Of the volume in its workload (`UID/NAME`), of the device (`PLUGIN VOLUME-ID`), or of the container. */
-  readonly key: string;
-  /**
-   * `attach`, `mount_device`, `volume_mount`, `volume_unmount`, `unmount_device`, `detach`, `expand`; `root_mount` for a
-   * container's root that has lost a mount.
-   */
-  readonly name: string;
-  readonly plugin: string;
-  readonly state: "running" | "backoff";
-  readonly attempts: number;
-  /** ISO 8601. */
-  readonly since: string;
-  /** ISO 8601; of the next try. */
-  readonly next_at?: string;
-  readonly last_error?: string;
 }
 
 /** A container's root that is mounted, and shall stay so. */

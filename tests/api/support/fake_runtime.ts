@@ -111,6 +111,26 @@ export function fakeRuntime(): FakeRuntime {
       }),
       events: note("objects.events", () => []),
     },
+    operations: {
+      list: note("operations.list", () => [{
+        key: "uid/cache",
+        name: "volume_mount",
+        plugin: "kubernetes.io/empty-dir",
+        state: "backoff" as const,
+        attempts: 2,
+        since: "2024-01-01T00:00:00.000Z",
+        next_at: "2024-01-01T00:00:01.000Z",
+        last_error: "Cannot mount",
+      }]),
+      volumesInUse: note("operations.volumesInUse", () => [{
+        workload: { kind: "pod" as const, uid: "uid", name: "default/web" },
+        volume: "cache",
+        plugin: "kubernetes.io/empty-dir",
+        state: "Mounted" as const,
+        path: "/root/pods/uid/volumes/cache",
+      }]),
+      metrics: note("operations.metrics", () => "lamina_volumes 1\n"),
+    },
     system: {
       info: note("system.info", fakeInfo),
       diskUsage: note("system.diskUsage", () =>
