@@ -4,7 +4,7 @@ import type { Operation } from "../../runtime/core/operation.ts";
 import type { RootLayout } from "../../runtime/core/root_layout.ts";
 import type { Mounter } from "../../runtime/host/mounter.ts";
 import type { LayerEngine } from "../storage/layer/engine.ts";
-import type { FailureClass, VolumeSpec, Workload } from "./port.ts";
+import type { FailureClass, ObjectLookup, VolumeSpec, Workload } from "./port.ts";
 
 /** See the head of the file. */
 export interface PluginContext {
@@ -12,6 +12,8 @@ export interface PluginContext {
   /** `staging` and `trash` lie on the file system of the pods' directories. */
   readonly layout: RootLayout;
   readonly engine: LayerEngine;
+  /** Where the secrets of remote volumes are. */
+  readonly objects: ObjectLookup;
   /** Where FlexVolume drivers are; default where Kubernetes has them. */
   readonly flexDirectory?: string;
 }

@@ -5,6 +5,11 @@ import { configMapKind, downwardKind, projectedKind, secretKind } from "./files/
 import { FlexPlugin } from "./flex/flex_plugin.ts";
 import { HostPathPlugin } from "./host_path.ts";
 import { LocalPlugin } from "./local/local_plugin.ts";
+import { NetworkBlockPlugin } from "./network/block_plugin.ts";
+import { cephFsKind, glusterKind, nfsKind } from "./network/file_kinds.ts";
+import { IscsiKind } from "./network/iscsi/iscsi_kind.ts";
+import { NetworkFilePlugin } from "./network/network_file_plugin.ts";
+import { RbdKind } from "./network/rbd_kind.ts";
 import type { PluginContext } from "./plugin_context.ts";
 import type { VolumePlugin } from "./port.ts";
 import { Trash } from "./trash.ts";
@@ -25,6 +30,8 @@ export class KubernetesPlugins implements AsyncDisposable {
         .map((kind) => new FilesPlugin(context, kind)),
       new LocalPlugin(context),
       new FlexPlugin(context),
+      ...[nfsKind, cephFsKind, glusterKind].map((kind) => new NetworkFilePlugin(context, kind)),
+      ...[new IscsiKind(context), new RbdKind(context)].map((kind) => new NetworkBlockPlugin(context, kind)),
     ];
   }
 

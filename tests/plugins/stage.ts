@@ -8,7 +8,7 @@ import { mountsBelow, readMountTable } from "../../runtime/host/mount_table.ts";
 import type { LayerEngine } from "../../drivers/storage/layer/engine.ts";
 import { createLayerEngine } from "../../drivers/storage/layer/layer_engine.ts";
 import { KubernetesPlugins } from "../../drivers/volume/plugins.ts";
-import type { ObjectKey, SetUpRequest, VolumePlugin, VolumeSpec, Workload } from "../../drivers/volume/port.ts";
+import type { ObjectLookup, SetUpRequest, VolumePlugin, VolumeSpec, Workload } from "../../drivers/volume/port.ts";
 import { type ScratchDirectory, scratchDirectory, testOperation } from "../support/scratch.ts";
 
 /** Uid of the one pod. */
@@ -49,8 +49,12 @@ export class PluginStage implements AsyncDisposable {
   }
 
   #open(): KubernetesPlugins {
-    const { mounter, layout, engine, flexDirectory } = this;
-    return new KubernetesPlugins({ mounter, layout, engine, flexDirectory });
+    const { mounter, layout, engine, lookup: objects, flexDirectory } = this;
+    return new KubernetesPlugins({ mounter, layout, engine, objects, flexDirectory });
+  }
+
+  get lookup(): ObjectLookup {
+    return { get: ({ kind, namespace, name }) => this.objects.get(`${kind}/${namespace}/${name}`) };
   }
 
   /** Where FlexVolume drivers are. */
@@ -118,10 +122,7 @@ export class PluginStage implements AsyncDisposable {
   async setUp(spec: VolumeSpec, more: Partial<SetUpRequest> = {}): Promise<string> {
     const path = this.path(spec);
     await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    const objects = {
-      get: ({ kind, namespace, name }: ObjectKey) => this.objects.get(`${kind}/${namespace}/${name}`),
-    };
-    const request: SetUpRequest = { spec, workload: this.workload, path, objects, ...more };
+    const request: SetUpRequest = { spec, workload: this.workload, path, objects: this.lookup, ...more };
     const mounts = await this.plugin(spec).setUp(request, this.operation) ?? [];
     const mounted = mountsBelow(readMountTable(), path).length > 0;
     if (!mounted && mounts.length > 0) await this.mount(mounts, path);

@@ -51,7 +51,7 @@ export class FilesPlugin implements VolumePlugin {
     block: false,
     // The files are made with their group: there is no moment in which they have another.
     fsGroup: false,
-    accessModes: ["ReadOnlyMany"],
+    accessModes: ["ReadWriteOnce", "ReadOnlyMany"],
   } as const;
   readonly #context: PluginContext;
   readonly #kind: FilesKind;
