@@ -73,7 +73,7 @@ async function denoCompile(target: Target, output: string, cache: string): Promi
   // No code cache: it would lie under a name that anyone can know in a directory that anyone can write to.
   const args = ["compile", "--quiet", "-A", "--no-check", "--no-code-cache", "--target", target.triple];
   // A small young heap: edge devices would rather have the memory (see drivers/storage/layer/pool_worker.ts).
-  args.push("--v8-flags=--max-semi-space-size=1,--optimize-for-size");
+  args.push("--v8-flags=--max-semi-space-size=2");
   args.push(...[...workers].flatMap((worker) => ["--include", worker]), "--output", temporary, "runtime/main.ts");
   const options = { cwd: project, timeout_ms: 600_000 };
   const fallback = join(cache, `denort-${target.triple}`);

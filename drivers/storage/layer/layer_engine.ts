@@ -24,7 +24,7 @@ export function createLayerEngine(options: LayerEngineOptions = {}): LayerEngine
     unpack: (request, operation) => unpack(pool, request, limits(request.limits), operation),
     unpackInto({ stream, root, path, keepKinds = false }, operation) {
       const job = { root, path, keepKinds, limits: limits() };
-      return pool.run("unpackInto", job, { slot: "unpack", operation, input: stream });
+      return pool.run("unpackInto", job, { slot: "intake", operation, input: stream });
     },
     changes: (source, operation) => trees.changes(source, operation),
     tar(source: TarSource, operation: Operation): TarStream {
@@ -61,7 +61,7 @@ async function unpack(
   let feeding: Promise<unknown> | undefined;
   try {
     return await pool.run("unpack", args, {
-      slot: "unpack",
+      slot: stream === undefined ? "unpack" : "intake",
       operation,
       atStart() {
         started = true;

@@ -13,10 +13,10 @@ import { PoolWorker } from "./pool_worker.ts";
 import { Slots } from "./slots.ts";
 
 /**
- * `unpack`: takes archives in; `stream`: gives archives or lists out; `tree`: copies, deletes, counts; `none`: a part of
- * another job, which has a slot, and started by it.
+ * `unpack`: takes archives on disk in; `intake`: takes one in that somebody sends; `stream`: gives archives or lists
+ * out; `tree`: copies, deletes, counts; `none`: a part of another job, which has a slot, and started by it.
  */
-export type SlotKind = "unpack" | "stream" | "tree" | "none";
+export type SlotKind = "unpack" | "intake" | "stream" | "tree" | "none";
 
 /** Settings of a pool. */
 export interface WorkerPoolOptions {
@@ -60,7 +60,10 @@ export class WorkerPool<Table extends Record<string, Job>> implements AsyncDispo
     const cores = navigator.hardwareConcurrency;
     this.#idle_ms = options.idle_ms ?? 5_000;
     this.#slots = {
-      unpack: new Slots(options.slots?.unpack ?? Math.max(2, Math.min(cores, 8))),
+      // Each has a second worker that reads for it: two cores are busy with one layer.
+      unpack: new Slots(options.slots?.unpack ?? Math.max(1, Math.min(cores >> 1, 8))),
+      // Their senders may be slow and must not keep the archives on disk waiting.
+      intake: new Slots(options.slots?.intake ?? 8),
       // Their consumers may be slow (a client at the other end of a network): many may wait at a time.
       stream: new Slots(options.slots?.stream ?? 16),
       tree: new Slots(options.slots?.tree ?? Math.max(2, Math.min(cores, 4))),

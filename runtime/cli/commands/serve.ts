@@ -1,5 +1,6 @@
 /** `lamina serve`: the daemon. */
 import { errorChain } from "../../api/log.ts";
+import { shareAllocatorArenas } from "../../host/allocator.ts";
 import { command } from "../command.ts";
 import { UsageError } from "../parse.ts";
 import type { ServeConfig } from "../serve_config.ts";
@@ -39,6 +40,7 @@ export const serveCommand = command({
   ],
   async run({ flags, place, output, log, signal }) {
     const begun_ms = performance.now();
+    shareAllocatorArenas();
     const config: ServeConfig = flags.config === undefined
       ? {}
       : await (await import("../serve_config.ts")).readServeConfig(flags.config);
