@@ -2,11 +2,12 @@
 import type { TarStream } from "../../drivers/storage/layer/types.ts";
 import { LaminaError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
+import type { ContainerConfig } from "../core/model/container.ts";
 import type { ContainerCommit } from "../core/specs/container.ts";
 import type { Image } from "../core/specs/image.ts";
 import { faultPoint } from "../host/faults.ts";
 import { beginIntent, endIntent } from "../store/journal.ts";
-import { applyConfigChanges, type RuntimeConfig } from "./config_changes.ts";
+import { applyConfigChanges, type RuntimeConfig, withContainerConfig } from "./config_changes.ts";
 import { lookUpImage } from "./image_lookup.ts";
 import type { ImageRoom } from "./image_room.ts";
 import { findImage, layersOf } from "./image_rows.ts";
@@ -26,6 +27,8 @@ export interface CommitRequest {
   /** Id of the container, for the journal and the history. */
   readonly container: string;
   readonly options: ContainerCommit;
+  /** What the container has instead of the image's config; the changes of the options come after it. */
+  readonly config?: ContainerConfig;
 }
 
 /** Fields of a config that tell of one build, and would be wrong in an image made from it. */
@@ -44,7 +47,8 @@ export async function commitImage(room: ImageRoom, request: CommitRequest, opera
     const { row } = lookUpImage(room.store, request.parent);
     const reference = options.reference === undefined ? undefined : chosenReference(options.reference);
     const parentConfig: Record<string, unknown> = JSON.parse(new TextDecoder().decode(row.config));
-    const runtimeConfig = applyConfigChanges((parentConfig.config ?? {}) as RuntimeConfig, options.changes);
+    const ofContainer = withContainerConfig((parentConfig.config ?? {}) as RuntimeConfig, request.config);
+    const runtimeConfig = applyConfigChanges(ofContainer, options.changes);
     const parents = layersOf(room.store, row.id);
     if (parents.length >= MAX_LAYERS) {
       throw new LaminaError(

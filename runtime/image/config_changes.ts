@@ -1,6 +1,7 @@
 /** Dockerfile lines that change an image's config on commit. Pure. */
 import { isAbsolute, join } from "@std/path/posix";
 import { LaminaError } from "../core/errors.ts";
+import type { ContainerConfig } from "../core/model/container.ts";
 
 /** The `config` object of an image config: what a container made from it runs with. Unknown fields are kept. */
 export type RuntimeConfig = Record<string, unknown>;
@@ -47,6 +48,22 @@ export function applyConfigChanges(config: RuntimeConfig, lines: readonly string
       );
     }
   }, config);
+}
+
+/** The config of an image with what a container made from it has instead. An entrypoint takes the command away. */
+export function withContainerConfig(config: RuntimeConfig, own: Partial<ContainerConfig> = {}): RuntimeConfig {
+  const variables = (own.env ?? []).map((line): [string, string] => {
+    const equals = line.indexOf("=");
+    return [line.slice(0, equals), line.slice(equals + 1)];
+  });
+  return {
+    ...config,
+    ...(own.entrypoint === undefined ? {} : { Entrypoint: own.entrypoint, Cmd: [] }),
+    ...(own.command === undefined ? {} : { Cmd: own.command }),
+    ...(variables.length === 0 ? {} : { Env: withVariables(config.Env, variables) }),
+    ...(own.working_directory === undefined ? {} : { WorkingDir: own.working_directory }),
+    ...(own.user === undefined ? {} : { User: own.user }),
+  };
 }
 
 /** A JSON array as it is; anything else is for the shell. */
