@@ -1,5 +1,7 @@
 /** The composition root: the only file that wires everything. */
 import { resolve } from "@std/path/posix";
+import { LocalDriver } from "../drivers/volume/named/local/local_driver.ts";
+import { VolumeDrivers } from "../drivers/volume/named/volume_drivers.ts";
 import { aufsFactory } from "../drivers/storage/aufs/aufs_driver.ts";
 import { chooseDriver, type ChosenDriver } from "../drivers/storage/choose_driver.ts";
 import { CurrentDriver } from "../drivers/storage/current_driver.ts";
@@ -42,7 +44,7 @@ import type { ImportLimits } from "./image/image_room.ts";
 import { createImageService, type FullImageService } from "./image/image_service.ts";
 import { finishMigration } from "./migrate/migrate.ts";
 import type { MigrationRoom } from "./migrate/migration_room.ts";
-import type { ClaimService, LaminaRuntime, ObjectService, UnionService } from "./services.ts";
+import type { ClaimService, LaminaRuntime, ObjectService, UnionService, VolumeService } from "./services.ts";
 import { ObjectVerbs } from "./objects/object_service.ts";
 import { Objects } from "./objects/object_store.ts";
 import { openIntents } from "./store/journal.ts";
@@ -56,7 +58,10 @@ import { Unions } from "./union/union_service.ts";
 import { Claims } from "./volume/claims/capacity.ts";
 import type { ClaimRoom } from "./volume/claims/claim_room.ts";
 import { ClaimController } from "./volume/claims/controller.ts";
-import { VolumeCatalogue } from "./volume/volume_catalogue.ts";
+import { VolumeAccess } from "./volume/volume_access.ts";
+import { rememberClients } from "./volume/volume_clients.ts";
+import type { VolumeRoom } from "./volume/volume_room.ts";
+import { Volumes } from "./volume/volumes.ts";
 import { openManager } from "./volume/manager/open_manager.ts";
 import { operationService } from "./volume/manager/operation_service.ts";
 import { reportTo } from "./volume/manager/report_events.ts";
@@ -145,7 +150,10 @@ export async function createRuntime(
   }, operation);
   const current = new CurrentDriver(chosen);
   const driver = opened.use(current.driver);
-  const volumes = new VolumeLifecycle({ store, layout, engine, locks, events });
+  const local = new LocalDriver({ layout, engine, mounter });
+  const volumeRoom: VolumeRoom = { store, layout, engine, locks, events, local, drivers: new VolumeDrivers([local]) };
+  const volumes = new VolumeLifecycle(volumeRoom);
+  const access = new VolumeAccess(volumeRoom);
   const manager = openVolumes(opened, { store, layout, mounter, engine, objects, events });
   const images = createImageService({ store, driver, layout, events, locks, limits: options.limits?.import });
   const room: ContainerRoom = { store, layout, driver, mounter, engine, locks, events, volumes };
@@ -153,11 +161,15 @@ export async function createRuntime(
   const storageOptions = options.storageOptions ?? {};
   const migration: MigrationRoom = { containers: room, current, factories, storageOptions };
   const unions = new Unions({ store, layout, mounter, locks, events });
+  await volumes.open();
   const recovery = await recover(room, { driver, images, assembler, migration, unions }, operation);
+  await rememberClients(volumeRoom, access, operation);
+  await access.settle(operation);
   const claims = openClaims(opened, { objects, layout, engine });
   manager.desiredIsComplete();
   const gate = new OperationGate();
-  const system = { containers: room, images, assembler, events, gate, migration, unions, startedAt_ms, ...recovery };
+  const rooms = { containers: room, volumes: volumeRoom, volumeAccess: access };
+  const system = { ...rooms, images, assembler, events, gate, migration, unions, startedAt_ms, ...recovery };
   opened.defer(() => gate.close(options.shutdownGrace_ms ?? DEFAULT_GRACE_MS, ROLLBACK_MS));
   reserve.restore();
   announceStart(events, chosen, recovery);
@@ -165,7 +177,7 @@ export async function createRuntime(
   return {
     images: throughGate(gate, images),
     containers: throughGate(gate, new Containers(room, assembler, images)),
-    volumes: throughGate(gate, new VolumeCatalogue({ store, layout, engine, locks, events }, volumes)),
+    volumes: throughGate(gate, new Volumes(volumeRoom, volumes, access) as VolumeService),
     unions: throughGate(gate, unions as UnionService),
     claims: throughGate(gate, claims as ClaimService),
     objects: throughGate(gate, new ObjectVerbs(objects) as ObjectService),

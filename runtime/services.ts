@@ -25,7 +25,15 @@ import type {
 import type { ApplyResult, KubeObject, ObjectChange, ObjectEventRecord } from "./core/model/object.ts";
 import type { OperationStatus, VolumeStatus } from "./core/model/workload.ts";
 import type { Union, UnionRequest } from "./core/model/union.ts";
-import type { Volume, VolumeRequest } from "./core/model/volume.ts";
+import type {
+  Volume,
+  VolumeConsistency,
+  VolumeFilters,
+  VolumePruneOptions,
+  VolumeRequest,
+  VolumeSnapshot,
+  VolumeSpace,
+} from "./core/model/volume.ts";
 import type {
   CheckResult,
   DiskUsage,
@@ -162,22 +170,98 @@ export interface ContainerService {
   ): Promise<RemovalResult>;
 }
 
+/** An archive of a volume. */
+export interface VolumeBackup {
+  /** A tar, compressed as asked for. It fails, it never ends short. */
+  readonly stream: ByteStream;
+  readonly consistency: VolumeConsistency;
+  /** For people: what the archive cannot promise. */
+  readonly warnings: readonly string[];
+}
+
 /** Volumes: storage with a life of its own. */
 export interface VolumeService {
   /**
    * Makes a volume; one with the same name, driver and options is returned as it is.
    *
-   * @throws `CONFLICT` (other options), `UNSUPPORTED` (driver, option), `INVALID_ARGUMENT`.
+   * @throws `CONFLICT` (other driver or options), `NOT_FOUND` (driver), `INVALID_ARGUMENT` (option), `UNSUPPORTED` (a
+   * size that nothing here can enforce; names all that was tried).
    */
   create(spec: VolumeRequest, operation: Operation): Promise<Volume>;
-  /** All volumes, by name. */
-  list(): Volume[];
+  /** Volumes by name. @throws `INVALID_ARGUMENT` (no regular expression) */
+  list(filters?: VolumeFilters): Volume[];
   /** One volume. @throws `NOT_FOUND` */
   inspect(name: string): Volume;
-  /** Refused while a container uses it. */
-  remove(name: string, operation: Operation): Promise<RemovalResult>;
-  /** Unused anonymous volumes, or with `all` every unused one. */
-  prune(options: { readonly all: boolean }, operation: Operation): Promise<RemovalResult>;
+  /** What its files take now, and may take. Mounts nothing. @throws `NOT_FOUND` */
+  space(name: string, operation: Operation): Promise<VolumeSpace>;
+  /**
+   * Deletes a volume with its data.
+   *
+   * @param options `force`: a volume that does not exist is success; one in use stays, as without.
+   * @throws `NOT_FOUND`; `CONFLICT` while anybody uses it, it has snapshots, or something is mounted in it.
+   */
+  remove(name: string, operation: Operation, options?: { readonly force?: boolean }): Promise<RemovalResult>;
+  /** Unused anonymous volumes, or with `all` every unused one; none that has driver options. */
+  prune(options: VolumePruneOptions, operation: Operation): Promise<RemovalResult>;
+  /** Gives a volume that nobody uses another name. @throws `NOT_FOUND`, `ALREADY_EXISTS`, `CONFLICT`, `UNSUPPORTED` */
+  rename(name: string, newName: string, operation: Operation): Promise<Volume>;
+  /**
+   * Raises the limit of a volume that has one, while it is used.
+   *
+   * @throws `INVALID_ARGUMENT` (it never shrinks), `UNSUPPORTED` (made without a size), `RESOURCE_EXHAUSTED`.
+   */
+  resize(name: string, size_bytes: number, operation: Operation): Promise<Volume>;
+  /**
+   * Makes a volume usable for a client of its own, besides containers, until {@linkcode unmount}; also over a restart.
+   * Again for the same client is success.
+   *
+   * @returns host path of the data.
+   */
+  mount(name: string, client: string, operation: Operation): Promise<string>;
+  /** The client does not use it any more; did not is success. @throws `NOT_FOUND` */
+  unmount(name: string, client: string, operation: Operation): Promise<void>;
+  /** The volume as an archive: of one instant where its file system can do that, otherwise with a warning. */
+  backup(
+    name: string,
+    options: { readonly compression: "none" | "gzip" | "zstd" },
+    operation: Operation,
+  ): Promise<VolumeBackup>;
+  /**
+   * Replaces what a volume holds, in one step; makes the volume where there is none.
+   *
+   * @param archive A tar, also gzip or zstd.
+   * @param options `force`: also where the volume is not empty, or containers that are not mounted use it.
+   * @throws `INVALID_ARGUMENT` (truncated, malformed, hostile), `CONFLICT` (in use, not empty), `RESOURCE_EXHAUSTED`;
+   * then nothing has changed.
+   */
+  restore(
+    name: string,
+    archive: ByteStream,
+    options: { readonly force: boolean },
+    operation: Operation,
+  ): Promise<Volume>;
+  /**
+   * Freezes what a volume holds now.
+   *
+   * @param options `name`: default the time; `copy`: copy all files where blocks cannot be shared.
+   * @throws `ALREADY_EXISTS`, `UNSUPPORTED` (blocks cannot be shared, and not `copy`).
+   */
+  snapshot(
+    name: string,
+    options: { readonly name?: string; readonly copy: boolean },
+    operation: Operation,
+  ): Promise<VolumeSnapshot>;
+  /** Snapshots of a volume, oldest first. @throws `NOT_FOUND` */
+  snapshots(name: string): VolumeSnapshot[];
+  /** @throws `NOT_FOUND` */
+  removeSnapshot(name: string, snapshot: string, operation: Operation): Promise<void>;
+  /** A new volume with the same options that begins as a volume, or a snapshot of it, is. @throws as {@linkcode snapshot} */
+  clone(
+    name: string,
+    to: { readonly name: string; readonly snapshot?: string; readonly labels?: Record<string, string> },
+    options: { readonly copy: boolean },
+    operation: Operation,
+  ): Promise<Volume>;
 }
 
 /** Branch unions: several directories shown as one. */

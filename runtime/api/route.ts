@@ -23,10 +23,17 @@ export type ResponseSpec =
   | { readonly kind: "text"; readonly type: string }
   | { readonly kind: "html" };
 
+/** An archive, and what is to be said about it besides. */
+export interface TarAnswer {
+  readonly stream: ByteStream;
+  /** For people; each becomes a header `lamina-warning`, percent-encoded. */
+  readonly warnings: readonly string[];
+}
+
 /** What the handler of a route with that answer returns. */
 export type Answer<R extends ResponseSpec> = R extends { kind: "json"; schema: infer S extends z.ZodType } ? z.input<S>
   : R extends { kind: "empty" } ? void
-  : R extends { kind: "tar" } ? ByteStream
+  : R extends { kind: "tar" } ? ByteStream | TarAnswer
   : R extends { kind: "ndjson"; schema: infer S extends z.ZodType } ? AsyncIterable<z.input<S>>
   : string;
 

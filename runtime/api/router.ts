@@ -8,7 +8,7 @@ import { Lease } from "./lease.ts";
 import { errorChain, type Logger, silentLogger } from "./log.ts";
 import { RouteMatcher } from "./matcher.ts";
 import { archiveBody, parseJsonBody, parseParams, parseQuery } from "./request.ts";
-import type { Lane, Route, RouteContext } from "./route.ts";
+import type { Lane, Route, RouteContext, TarAnswer } from "./route.ts";
 import { ROUTES } from "./route_table.ts";
 import { ndjsonStream, progressStream, startedStream, untilAborted } from "./streams.ts";
 
@@ -156,8 +156,13 @@ export class Router {
         const headers = { "content-type": "text/html; charset=utf-8" };
         return { response: new Response(await run() as string, { headers }), over: true };
       }
-      case "tar":
-        return streamed(await startedStream(await run() as ByteStream, lease, onBroken), "application/x-tar");
+      case "tar": {
+        const answer = await run() as ByteStream | TarAnswer;
+        const { stream, warnings } = answer instanceof ReadableStream ? { stream: answer, warnings: [] } : answer;
+        const result = streamed(await startedStream(stream, lease, onBroken), "application/x-tar");
+        for (const warning of warnings) result.response.headers.append("lamina-warning", encodeURIComponent(warning));
+        return result;
+      }
       case "ndjson":
         return streamed(ndjsonStream(await run() as AsyncIterable<unknown>, lease, onBroken), "application/x-ndjson");
     }

@@ -53,8 +53,19 @@ export class Client implements AsyncDisposable {
 
   /** A call that answers with bytes. The stream fails when the connection breaks before its end. */
   async bytes(path: string, options: CallOptions): Promise<ByteStream> {
+    return (await this.bytesWithWarnings(path, options)).stream;
+  }
+
+  /** The same, with what the API says about them. */
+  async bytesWithWarnings(
+    path: string,
+    options: CallOptions,
+  ): Promise<{ readonly stream: ByteStream; readonly warnings: string[] }> {
     const response = await this.#send("GET", path, options, "application/x-tar");
-    return response.body as ByteStream;
+    const warnings = (response.headers.get("lamina-warning") ?? "").split(",").map((text) => text.trim()).filter(
+      Boolean,
+    );
+    return { stream: response.body as ByteStream, warnings: warnings.map(decodeURIComponent) };
   }
 
   /** A call that answers with one JSON object a line, without end. */

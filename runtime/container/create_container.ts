@@ -12,7 +12,6 @@ import { findImage } from "../image/image_rows.ts";
 import { beginIntent, endIntent, type Intent } from "../store/journal.ts";
 import type { Transaction } from "../store/store.ts";
 import { volumeLock } from "../volume/volume_lifecycle.ts";
-import { newVolumeRow } from "../volume/volume_catalogue.ts";
 import { findVolumeRow, type NewVolumeRow } from "../volume/volume_rows.ts";
 import { containerNameLock, type ContainerRoom } from "./container_room.ts";
 import { type ContainerSpec, insertContainer, rwLayerKey, volumesOf } from "./container_rows.ts";
@@ -47,7 +46,7 @@ export async function createContainer(
     imageId: (reference) => lookUpImage(room.store, reference).row.id,
   });
   const spec: ContainerSpec = { ...asked, mounts: resolved.mounts };
-  const wanted = newVolumesOf(resolved);
+  const wanted = newVolumesOf(room, resolved);
   await checkBindSources(spec.mounts);
   const id = crypto.getRandomValues(new Uint8Array(32)).toHex();
   const name = givenName ?? id.slice(0, 12);
@@ -102,13 +101,13 @@ interface BegunVolumes {
 }
 
 /** The rows of the volumes that a container may be the first to have. */
-function newVolumesOf(resolved: ResolvedMounts): NewVolumeRow[] {
+function newVolumesOf(room: ContainerRoom, resolved: ResolvedMounts): NewVolumeRow[] {
   return [...resolved.volumes].map(([name, wish]) => {
     const anonymous = resolved.mounts.some((mount) =>
       mount.type === "volume" && mount.source === name && mount.anonymous
     );
     const { driver = "local", options = {}, labels = {} } = wish ?? {};
-    const row = newVolumeRow({ ...(anonymous ? {} : { name: name as VolumeName }), driver, options, labels });
+    const row = room.volumes.newRow({ ...(anonymous ? {} : { name: name as VolumeName }), driver, options, labels });
     return { ...row, name };
   });
 }

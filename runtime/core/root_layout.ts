@@ -9,6 +9,7 @@
  * ROOT/recipes/CHAINID           how to put a layer's original archive together again
  * ROOT/containers/ID/rootfs      where a container's root is mounted
  * ROOT/volumes/NAME/_data        the data of a local volume
+ * ROOT/volume-limits/…           which project quotas are those of volumes
  * ROOT/persistent/NAME/…         volumes and snapshots that lamina.dev/local has made
  * ROOT/unions/ID/N               helper binds of a branch union
  * ROOT/pods/UID/volumes/PLUGIN/NAME   a volume of a pod (or container) as the volume manager sets it up; `/` as `~`
@@ -44,6 +45,9 @@ export class RootLayout {
   }
   get persistent(): string {
     return join(this.root, "persistent");
+  }
+  get volumeLimits(): string {
+    return join(this.root, "volume-limits");
   }
   get unions(): string {
     return join(this.root, "unions");

@@ -10,6 +10,11 @@ export type IntentKind =
   | "container.commit"
   | "volume.create"
   | "volume.remove"
+  | "volume.fill"
+  | "volume.rename"
+  | "volume.resize"
+  | "volume.restore"
+  | "volume.snapshot"
   | "migrate";
 
 /** An operation that was begun. */

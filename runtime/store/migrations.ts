@@ -6,9 +6,17 @@ import { limitsSchema } from "./schema/0002_limits.ts";
 import { unionsSchema } from "./schema/0003_unions.ts";
 import { objectsSchema } from "./schema/0004_objects.ts";
 import { actualWorldSchema } from "./schema/0005_actual_world.ts";
+import { volumeUsesSchema } from "./schema/0006_volume_uses.ts";
 
 /** Step N brings version N-1 to N. Never edit one that was released: append. */
-const steps: readonly string[] = [initialSchema, limitsSchema, unionsSchema, objectsSchema, actualWorldSchema];
+const steps: readonly string[] = [
+  initialSchema,
+  limitsSchema,
+  unionsSchema,
+  objectsSchema,
+  actualWorldSchema,
+  volumeUsesSchema,
+];
 
 /** Version of the schema that this code reads and writes. */
 export const SCHEMA_VERSION = steps.length;

@@ -30,7 +30,7 @@ export async function check(room: SystemRoom, options: CheckOptions, operation: 
   const findings: CurableFinding[] = [
     ...unfinished(room, operation),
     ...await checkContainers(room, operation),
-    ...await checkVolumes(room),
+    ...await checkVolumes(room, operation),
     ...await checkUnions(room.unions, operation),
     ...await checkLayers(room, options, operation),
     ...await leftovers(room, operation),

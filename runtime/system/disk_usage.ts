@@ -7,8 +7,7 @@ import type { StorageDriver } from "../../drivers/storage/port.ts";
 import { readyContainerRows, rwLayerKey } from "../container/container_rows.ts";
 import { fileSystemStatus } from "../host/disk.ts";
 import { listImages } from "../image/list_images.ts";
-import { readyVolumeRows, usersOfVolumes } from "../volume/volume_rows.ts";
-import { volumeDirectory } from "../volume/volume_directories.ts";
+import { readyVolumeRows, usersOfVolumes, type VolumeRow } from "../volume/volume_rows.ts";
 import type { SystemRoom } from "./system_room.ts";
 
 interface TreeSize {
@@ -18,7 +17,7 @@ interface TreeSize {
 
 /** What `df` shows. RW layers and volumes are measured now, layers when they were made. */
 export async function diskUsage(room: SystemRoom, operation: Operation): Promise<DiskUsage> {
-  const { store, layout, driver, engine } = room.containers;
+  const { store, layout, driver } = room.containers;
   const status = fileSystemStatus(layout.root);
   const containers = [];
   for (const row of readyContainerRows(store)) {
@@ -28,9 +27,12 @@ export async function diskUsage(room: SystemRoom, operation: Operation): Promise
   }
   const users = usersOfVolumes(store);
   const volumes = [];
-  for (const { name } of readyVolumeRows(store)) {
-    const size = await sizeOf(engine.usage(volumeDirectory(layout, name), operation));
-    volumes.push({ name, ...size, used_by: users.get(name)?.length ?? 0 });
+  for (const row of readyVolumeRows(store)) {
+    volumes.push({
+      name: row.name,
+      ...await volumeSpace(room, row, operation),
+      used_by: users.get(row.name)?.length ?? 0,
+    });
   }
   const unusedVolumes_bytes = volumes.filter(({ used_by }) => used_by === 0).reduce((sum, v) => sum + v.size_bytes, 0);
   return {
@@ -70,6 +72,27 @@ async function limitsOf(
   } catch (error) {
     if (isLaminaError(error, "NOT_FOUND")) return {};
     throw error;
+  }
+}
+
+/** What went while we looked, or a plugin does not tell now, takes nothing. */
+async function volumeSpace(
+  room: SystemRoom,
+  row: VolumeRow,
+  operation: Operation,
+): Promise<TreeSize & { limit_bytes?: number }> {
+  try {
+    const { driver, volume } = room.containers.volumes.find(row);
+    const space = await driver.usage?.(volume, operation);
+    return {
+      size_bytes: space?.used_bytes ?? 0,
+      inodes: space?.inodes_used ?? 0,
+      ...(space?.capacity_bytes === undefined ? {} : { limit_bytes: space.capacity_bytes }),
+    };
+  } catch (error) {
+    operation.signal.throwIfAborted();
+    if (row.driver === "local" && !isLaminaError(error, "NOT_FOUND")) throw error;
+    return { size_bytes: 0, inodes: 0 };
   }
 }
 

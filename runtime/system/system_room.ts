@@ -5,6 +5,8 @@ import type { RecoveryProblem } from "../container/recover_containers.ts";
 import type { FullImageService } from "../image/image_service.ts";
 import type { MigrationRoom } from "../migrate/migration_room.ts";
 import type { Unions } from "../union/union_service.ts";
+import type { VolumeAccess } from "../volume/volume_access.ts";
+import type { VolumeRoom } from "../volume/volume_room.ts";
 import type { EventLog } from "./event_log.ts";
 import type { OperationGate } from "./operation_gate.ts";
 
@@ -18,6 +20,9 @@ export interface SystemRoom {
   /** The storage drivers: the current one, and all of this program, the best first. */
   readonly migration: MigrationRoom;
   readonly unions: Unions;
+  /** Volumes with what they are made with, and who has them mounted. */
+  readonly volumes: VolumeRoom;
+  readonly volumeAccess: VolumeAccess;
   /** What the start could not bring in order. */
   readonly problems: readonly RecoveryProblem[];
   /** Milliseconds since the epoch. */

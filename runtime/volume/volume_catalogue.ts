@@ -1,76 +1,93 @@
 /**
- * The catalogue of volumes: rows, and the directories of the driver `local`.
+ * The catalogue of volumes: what there is, making, removing, pruning.
  *
- * A volume's directory is user data. It is deleted by {@linkcode VolumeCatalogue.remove} and `prune` and by nothing
- * else; what is undone after a crash is taken away with `rmdir`, which cannot remove data.
+ * A volume's data is deleted by {@linkcode VolumeCatalogue.remove} and `prune` and by nothing else; what is undone
+ * after a crash is taken away with `rmdir`, which cannot remove data.
  */
+import { maskedOptions } from "../../drivers/volume/named/local/local_options.ts";
 import { isLaminaError, LaminaError } from "../core/errors.ts";
+import type { VolumeFilters, VolumePruneOptions, VolumeSpace } from "../core/model/volume.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RemovalResult } from "../core/specs/image.ts";
-import { parseSpec } from "../core/specs/parse_spec.ts";
-import { type Volume, VolumeCreate } from "../core/specs/volume.ts";
+import type { Volume, VolumeCreate } from "../core/specs/volume.ts";
 import { faultPoint } from "../host/faults.ts";
-import type { VolumeService } from "../services.ts";
 import { beginIntent, endIntent } from "../store/journal.ts";
-import { refuseMountsInVolume, volumeDirectory } from "./volume_directories.ts";
-import { type VolumeLifecycle, volumeLock, type VolumeRoom } from "./volume_lifecycle.ts";
+import { snapshotCount } from "./volume_snapshots.ts";
+import type { VolumeAccess } from "./volume_access.ts";
+import { volumeFilter } from "./volume_filters.ts";
+import type { VolumeLifecycle } from "./volume_lifecycle.ts";
+import { refuseUsed, volumeLock, type VolumeRoom } from "./volume_room.ts";
 import {
   findVolumeRow,
   insertVolumeRow,
+  namedVolume,
   type NewVolumeRow,
   readyVolumeRows,
+  refuseOther,
   setVolumeState,
   usersOfVolume,
   usersOfVolumes,
-  volumeOfRow,
   type VolumeRow,
+  volumeRow,
 } from "./volume_rows.ts";
 
-/** Marks volumes that nobody named, as Docker does. */
-export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
-
 /** See the head of the file. */
-export class VolumeCatalogue implements VolumeService {
+export class VolumeCatalogue {
   readonly #room: VolumeRoom;
   readonly #lifecycle: VolumeLifecycle;
+  readonly #access: VolumeAccess;
 
-  constructor(room: VolumeRoom, lifecycle: VolumeLifecycle) {
+  constructor(room: VolumeRoom, lifecycle: VolumeLifecycle, access: VolumeAccess) {
     this.#room = room;
     this.#lifecycle = lifecycle;
+    this.#access = access;
+  }
+
+  /** See `VolumeService`. */
+  async create(spec: VolumeCreate, operation: Operation): Promise<Volume> {
+    return await this.createWith(this.#lifecycle.newRow(spec), operation);
   }
 
   /**
-   * Makes a volume. One of that name with the same driver and options is returned as it is.
+   * Makes a volume that has something in it from the beginning.
    *
-   * @throws `UNSUPPORTED` (driver or option), `CONFLICT` (it exists with another driver or other options).
+   * @param fill Called with the volume's lock held, before anybody can see the volume; when it fails there is none.
    */
-  async create(spec: VolumeCreate, operation: Operation): Promise<Volume> {
-    const wanted = newVolumeRow(parseSpec(VolumeCreate, spec, "volume"));
+  async createWith(
+    wanted: NewVolumeRow,
+    operation: Operation,
+    fill?: (row: VolumeRow) => Promise<void>,
+  ): Promise<Volume> {
     using _lock = await this.#room.locks.acquire(volumeLock(wanted.name), operation.signal);
     const existing = findVolumeRow(this.#room.store, wanted.name);
     if (existing !== undefined) {
+      if (fill !== undefined) throw takenName(wanted.name);
       refuseOther(existing, wanted);
       return this.#show(existing);
     }
     const intent = await this.#room.store.write((tx) => {
       insertVolumeRow(tx, wanted, "creating");
-      return beginIntent(tx, "volume.create", wanted.name, {});
+      return beginIntent(tx, fill === undefined ? "volume.create" : "volume.fill", wanted.name, {});
     });
     faultPoint("volume.create_begun");
     try {
       operation.signal.throwIfAborted();
-      await this.#lifecycle.makeDirectories([wanted.name]);
+      if (fill === undefined) await this.#lifecycle.makeDirectories([wanted.name], operation);
+      else await fill(findVolumeRow(this.#room.store, wanted.name)!);
       faultPoint("volume.directory_made");
       await this.#room.store.write((tx) => {
         setVolumeState(tx, wanted.name, "ready");
         endIntent(tx, intent);
       });
     } catch (error) {
-      const forget = await this.#lifecycle.undoCreate([wanted.name]);
-      await this.#room.store.write((tx) => {
-        forget(tx);
-        endIntent(tx, intent);
-      }, { frees: true });
+      if (fill !== undefined) await this.#lifecycle.dropFilled(intent, undoing());
+      else {
+        const forget = await this.#lifecycle.undoCreate([wanted.name]);
+        await this.#room.store.write((tx) => {
+          forget(tx);
+          endIntent(tx, intent);
+        }, { frees: true });
+      }
       throw error;
     }
     faultPoint("volume.create_finished");
@@ -78,78 +95,108 @@ export class VolumeCatalogue implements VolumeService {
     return this.inspect(wanted.name);
   }
 
-  /** See {@linkcode VolumeService}. */
-  list(): Volume[] {
+  /** See `VolumeService`. */
+  list(filters: VolumeFilters = {}): Volume[] {
+    const fits = volumeFilter(filters);
     const users = usersOfVolumes(this.#room.store);
-    return readyVolumeRows(this.#room.store).map((row) =>
-      volumeOfRow(row, this.#room.layout, users.get(row.name) ?? [])
-    );
+    return readyVolumeRows(this.#room.store)
+      .map((row) => this.#show(row, users.get(row.name) ?? []))
+      .filter((volume) => fits({ ...volume, users: volume.used_by.length }));
   }
 
-  /** See {@linkcode VolumeService}. @throws `NOT_FOUND` */
+  /** See `VolumeService`. @throws `NOT_FOUND` */
   inspect(name: string): Volume {
-    return this.#show(this.#get(name));
+    return this.#show(volumeRow(this.#room.store, name));
   }
 
-  /**
-   * Removes a volume and its data.
-   *
-   * @throws `NOT_FOUND`; `CONFLICT` while containers use it (names them) or something is mounted below it.
-   */
-  async remove(name: string, operation: Operation): Promise<RemovalResult> {
+  /** See `VolumeService`. @throws `NOT_FOUND` */
+  async space(name: string, operation: Operation): Promise<VolumeSpace> {
+    const { driver, volume } = this.#lifecycle.find(volumeRow(this.#room.store, name));
+    return await driver.usage?.(volume, operation) ?? { used_bytes: 0 };
+  }
+
+  /** See `VolumeService`. */
+  async remove(
+    name: string,
+    operation: Operation,
+    options: { readonly force?: boolean } = {},
+  ): Promise<RemovalResult> {
     using _lock = await this.#room.locks.acquire(volumeLock(name), operation.signal);
-    this.#get(name);
-    const users = usersOfVolume(this.#room.store, name);
-    if (users.length > 0) {
-      const shown = users.slice(0, 5).map((user) => `"${user}"`).join(", ") + (users.length > 5 ? ", …" : "");
-      throw new LaminaError(
-        "CONFLICT",
-        `Cannot remove volume "${name}": container ${shown} uses it. Remove the container first`,
-        { details: { volume: name, used_by: users.slice(0, 100) } },
-      );
+    if (options.force && findVolumeRow(this.#room.store, name)?.state !== "ready") {
+      return { untagged: [], deleted: [], reclaimed_bytes: 0 };
     }
-    refuseMountsInVolume(this.#room.layout, name);
-    const size_bytes = await this.#size(name, operation);
-    const intent = await this.#room.store.write((tx) => this.#lifecycle.beginRemove(tx, name), { frees: true });
-    faultPoint("volume.remove_begun");
-    await this.#lifecycle.finishRemove(intent, operation);
-    return { untagged: [], deleted: [name], reclaimed_bytes: size_bytes };
+    return await this.#remove(volumeRow(this.#room.store, name), operation);
   }
 
-  /** Unused anonymous volumes, or with `all` every unused one. Those that get a user meanwhile stay. */
-  async prune(options: { readonly all: boolean }, operation: Operation): Promise<RemovalResult> {
-    const users = usersOfVolumes(this.#room.store);
+  /** See `VolumeService`. */
+  async prune(options: VolumePruneOptions, operation: Operation): Promise<RemovalResult> {
+    const fits = volumeFilter(options.filters ?? {});
     const result: RemovalResult = { untagged: [], deleted: [], reclaimed_bytes: 0 };
-    for (const row of readyVolumeRows(this.#room.store)) {
-      if (users.has(row.name) || !(options.all || row.anonymous === 1)) continue;
+    for (const volume of this.list()) {
+      const prunable = (options.all === true || volume.anonymous) && volume.used_by.length === 0 &&
+        volume.driver === "local" && Object.keys(volume.options).length === 0;
+      if (!prunable || !fits({ ...volume, users: 0 })) continue;
+      operation.signal.throwIfAborted();
       try {
-        const { deleted, reclaimed_bytes } = await this.remove(row.name, operation);
+        const { deleted, reclaimed_bytes } = await this.remove(volume.name, operation);
         result.deleted.push(...deleted);
         result.reclaimed_bytes += reclaimed_bytes;
       } catch (error) {
+        // It got a user, a snapshot or a mount meanwhile, or went.
         if (!isLaminaError(error, "CONFLICT", "NOT_FOUND")) throw error;
       }
     }
     return result;
   }
 
-  #get(name: string): VolumeRow {
-    const row = findVolumeRow(this.#room.store, name);
-    if (row?.state === "ready") return row;
-    throw new LaminaError(
-      "NOT_FOUND",
-      `There is no volume ${JSON.stringify(name.slice(0, 80))}. "lamina volume ls" shows those that exist`,
-      { details: { volume: name.slice(0, 80) } },
-    );
+  /** Who uses a volume, on record or now. */
+  users(name: string): string[] {
+    return withUnrecorded(usersOfVolume(this.#room.store, name), this.#access.usersOf(name));
   }
 
-  #show(row: VolumeRow): Volume {
-    return volumeOfRow(row, this.#room.layout, usersOfVolume(this.#room.store, row.name));
+  async #remove(row: VolumeRow, operation: Operation): Promise<RemovalResult> {
+    const { name } = row;
+    refuseUsed(`Cannot remove volume "${name}"`, name, this.users(name));
+    const snapshots = snapshotCount(this.#room.store, name);
+    if (snapshots > 0) {
+      throw new LaminaError(
+        "CONFLICT",
+        `Cannot remove volume "${name}": it has snapshots (${snapshots}). ` +
+          `"lamina volume snapshots --remove SNAPSHOT ${name}" removes one`,
+        { details: { volume: name } },
+      );
+    }
+    await this.#access.unmountIdle(name, operation);
+    const size_bytes = await this.#size(row, operation);
+    const { driver, volume } = this.#lifecycle.find(row);
+    if (driver === this.#room.local) this.#room.local.refuseMounts(volume);
+    const intent = await this.#room.store.write((tx) => this.#lifecycle.beginRemove(tx, name), { frees: true });
+    faultPoint("volume.remove_begun");
+    await this.#lifecycle.finishRemove(intent, operation);
+    return { untagged: [], deleted: [name], reclaimed_bytes: size_bytes };
   }
 
-  async #size(name: string, operation: Operation): Promise<number> {
+  #show(row: VolumeRow, recorded: readonly string[] = usersOfVolume(this.#room.store, row.name)): Volume {
+    const driver = this.#room.drivers.find(row.driver);
+    const volume = namedVolume(row);
+    return {
+      name: row.name,
+      driver: row.driver,
+      scope: driver?.scope ?? "local",
+      options: maskedOptions(volume.options),
+      labels: JSON.parse(row.labels),
+      mountpoint: driver === undefined ? "" : this.#access.pathOf(row.name),
+      usable: driver !== undefined && (!driver.needsMount(volume) || driver.isMounted(volume)),
+      anonymous: row.anonymous === 1,
+      created_at: new Date(row.created_at_ms).toISOString(),
+      used_by: withUnrecorded(recorded, this.#access.usersOf(row.name)),
+    };
+  }
+
+  async #size(row: VolumeRow, operation: Operation): Promise<number> {
     try {
-      return (await this.#room.engine.usage(volumeDirectory(this.#room.layout, name), operation)).size_bytes;
+      const { driver, volume } = this.#lifecycle.find(row);
+      return (await driver.usage?.(volume, operation))?.used_bytes ?? 0;
     } catch (error) {
       // A volume that lost its directory can still be removed.
       if (isLaminaError(error, "NOT_FOUND")) return 0;
@@ -158,53 +205,20 @@ export class VolumeCatalogue implements VolumeService {
   }
 }
 
-/** The row of a new volume. @throws `UNSUPPORTED` (driver or option) */
-export function newVolumeRow(spec: VolumeCreate): NewVolumeRow {
-  if (spec.driver !== "local") {
-    throw new LaminaError(
-      "UNSUPPORTED",
-      `Cannot create the volume: there is no volume driver ${JSON.stringify(spec.driver)}. Known drivers: local`,
-    );
-  }
-  const [option] = Object.keys(spec.options);
-  if (option !== undefined) {
-    throw new LaminaError(
-      "UNSUPPORTED",
-      `Cannot create the volume: driver "local" has no option ${JSON.stringify(option)}. Leave it out`,
-    );
-  }
-  const anonymous = spec.name === undefined;
-  return {
-    name: spec.name ?? randomHex(32),
-    driver: spec.driver,
-    options: spec.options,
-    labels: anonymous ? { [ANONYMOUS_LABEL]: "", ...spec.labels } : spec.labels,
-    anonymous,
-  };
-}
-
-function refuseOther(existing: VolumeRow, wanted: NewVolumeRow): void {
-  if (existing.state !== "ready") {
-    throw new LaminaError(
-      "CONFLICT",
-      `Cannot create volume "${wanted.name}": one of that name is being removed. "lamina check --repair" finishes that`,
-      { details: { volume: wanted.name } },
-    );
-  }
-  if (existing.driver === wanted.driver && sameRecord(JSON.parse(existing.options), wanted.options)) return;
-  throw new LaminaError(
-    "CONFLICT",
-    `Cannot create volume "${wanted.name}": it exists with driver "${existing.driver}" and options ` +
-      `${existing.options}. Use another name, or ask for the same`,
-    { details: { volume: wanted.name } },
+/** A volume that is to be filled must not exist. */
+function takenName(name: string): LaminaError {
+  return new LaminaError(
+    "ALREADY_EXISTS",
+    `Cannot create volume "${name}": one of that name exists. Remove it or choose another name`,
+    { details: { volume: name } },
   );
 }
 
-function sameRecord(a: Record<string, string>, b: Record<string, string>): boolean {
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+/** Users that no row tells of: operations and pods that have it mounted now. */
+function withUnrecorded(recorded: readonly string[], now: readonly string[]): string[] {
+  return [...recorded, ...now.filter((user) => !recorded.includes(user))];
 }
 
-function randomHex(length_bytes: number): string {
-  return crypto.getRandomValues(new Uint8Array(length_bytes)).toHex();
+function undoing(): Operation {
+  return { signal: AbortSignal.timeout(60_000), progress: () => {} };
 }

@@ -2,44 +2,69 @@
  * The steps by which volumes come and go, for the catalogue, for containers that bring volumes with them, and for the
  * recovery after a crash.
  */
-import type { LayerEngine } from "../../drivers/storage/layer/engine.ts";
-import { LaminaError, toLaminaError } from "../core/errors.ts";
-import type { EventSink } from "../core/event_bus.ts";
-import type { KeyedLock } from "../core/keyed_lock.ts";
-import type { Operation } from "../core/operation.ts";
-import type { RootLayout } from "../core/root_layout.ts";
+import type { NamedVolume, VolumeDriver } from "../../drivers/volume/named/volume_driver.ts";
+import { isLaminaError, LaminaError, toLaminaError } from "../core/errors.ts";
+import { backgroundOperation, type Operation } from "../core/operation.ts";
+import type { VolumeCreate } from "../core/specs/volume.ts";
 import { faultPoint } from "../host/faults.ts";
 import { beginIntent, endIntent, type Intent } from "../store/journal.ts";
-import type { Store, Transaction } from "../store/store.ts";
-import { makeVolumeDirectories, moveVolumeToTrash, removeEmptyVolumeDirectories } from "./volume_directories.ts";
-import { deleteVolumeRow, findVolumeRow, insertVolumeRow, type NewVolumeRow, setVolumeState } from "./volume_rows.ts";
+import type { Transaction } from "../store/store.ts";
+import {
+  deleteVolumeRow,
+  findVolumeRow,
+  insertVolumeRow,
+  namedVolume,
+  type NewVolumeRow,
+  readyVolumeRows,
+  setVolumeState,
+} from "./volume_rows.ts";
+import { recoverRename } from "./rename_volume.ts";
+import { recoverResize } from "./resize_volume.ts";
+import { recoverRestore } from "./restore_volume.ts";
+import { recoverSnapshot } from "./volume_snapshots.ts";
+import type { VolumeRoom } from "./volume_room.ts";
 
-/** What volumes are made with. */
-export interface VolumeRoom {
-  readonly store: Store;
-  readonly layout: RootLayout;
-  readonly engine: LayerEngine;
-  readonly locks: KeyedLock;
-  readonly events: EventSink;
-}
+export { volumeLock, type VolumeRoom } from "./volume_room.ts";
 
-/** Lock of one volume. Whoever adds or removes the volume or a use of it holds this. */
-export function volumeLock(name: string): string {
-  return `volume:${name}`;
-}
+/** Marks volumes that nobody named, as Docker does. */
+export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
 
 /** See the head of the file. */
 export class VolumeLifecycle {
-  readonly #store: Store;
-  readonly #layout: RootLayout;
-  readonly #engine: LayerEngine;
-  readonly #events: EventSink;
+  readonly #room: VolumeRoom;
 
   constructor(room: VolumeRoom) {
-    this.#store = room.store;
-    this.#layout = room.layout;
-    this.#engine = room.engine;
-    this.#events = room.events;
+    this.#room = room;
+  }
+
+  /**
+   * The row of a new volume; nothing happens yet. A volume without a name gets a random one.
+   *
+   * @throws `NOT_FOUND` (driver), `INVALID_ARGUMENT`, `UNSUPPORTED` (options).
+   */
+  newRow(spec: VolumeCreate): NewVolumeRow {
+    const driver = this.#room.drivers.get(spec.driver);
+    const anonymous = spec.name === undefined;
+    const name = spec.name ?? crypto.getRandomValues(new Uint8Array(32)).toHex();
+    driver.check({ name, options: spec.options });
+    return {
+      name,
+      driver: spec.driver,
+      options: spec.options,
+      labels: anonymous ? { [ANONYMOUS_LABEL]: "", ...spec.labels } : spec.labels,
+      anonymous,
+    };
+  }
+
+  /** A volume and its driver. @throws `NOT_FOUND`: the driver is gone */
+  find(row: { readonly name: string; readonly driver: string; readonly options: string }): {
+    readonly driver: VolumeDriver;
+    readonly volume: NamedVolume;
+  } {
+    return {
+      driver: this.#room.drivers.get(row.driver),
+      volume: { name: row.name, options: JSON.parse(row.options) },
+    };
   }
 
   /** Notes in the caller's write that a volume without users goes. {@linkcode finishRemove} does it. */
@@ -54,17 +79,21 @@ export class VolumeLifecycle {
    */
   async finishRemove(intent: Intent, operation: Operation): Promise<void> {
     const name = intent.object;
-    const trash = await moveVolumeToTrash(this.#layout, name);
+    const row = findVolumeRow(this.#room.store, name);
+    let free: ((operation: Operation) => Promise<void>) | undefined;
+    if (row !== undefined) {
+      const { driver, volume } = this.find(row);
+      free = await driver.remove(volume, operation);
+    }
     faultPoint("volume.data_gone");
-    await this.#store.write((tx) => {
+    await this.#room.store.write((tx) => {
       deleteVolumeRow(tx, name);
       endIntent(tx, intent);
     }, { frees: true });
     faultPoint("volume.remove_finished");
-    this.#events.emit({ kind: "volume", action: "remove", id: name, name });
-    if (trash === undefined) return;
+    this.#room.events.emit({ kind: "volume", action: "remove", id: name, name });
     try {
-      await this.#engine.removeTree(trash, operation);
+      await free?.(operation);
     } catch (error) {
       const { code, message } = toLaminaError(error, "Cannot delete its files");
       throw new LaminaError(
@@ -76,18 +105,24 @@ export class VolumeLifecycle {
   }
 
   /**
-   * Notes the volumes of `wanted` that do not exist yet, as part of a container's creation, and tells which they are.
-   * The caller holds the locks of all names and its own intent lists the new ones.
+   * Notes those of `wanted` that do not exist yet, as part of a container's creation, and tells which they are. The
+   * caller holds the locks of all names and its own intent lists the new ones.
    */
   beginMissing(tx: Transaction, wanted: readonly NewVolumeRow[]): string[] {
     const missing = wanted.filter(({ name }) => findVolumeRow(tx, name) === undefined);
-    for (const volume of missing) insertVolumeRow(tx, volume, "creating");
+    for (const row of missing) insertVolumeRow(tx, row, "creating");
     return missing.map(({ name }) => name);
   }
 
-  /** Makes the directories of volumes that are `creating`. */
-  makeDirectories(names: readonly string[]): Promise<void> {
-    return makeVolumeDirectories(this.#layout, names);
+  /** Makes what is behind volumes that are `creating`: their directories, images, or what a plugin makes. */
+  async makeDirectories(names: readonly string[], operation: Operation = backgroundOperation()): Promise<void> {
+    // All of them are waited for: what one has begun is undone only when no other is still at work.
+    const results = await Promise.allSettled(names.map((name) => {
+      const { driver, volume } = this.find(findVolumeRow(this.#room.store, name)!);
+      return driver.create(volume, operation);
+    }));
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 
   /** Makes volumes visible, in the write that makes their first user visible. */
@@ -97,7 +132,7 @@ export class VolumeLifecycle {
 
   /** Tells that volumes were made. */
   announce(names: readonly string[]): void {
-    for (const name of names) this.#events.emit({ kind: "volume", action: "create", id: name, name });
+    for (const name of names) this.#room.events.emit({ kind: "volume", action: "create", id: name, name });
   }
 
   /**
@@ -107,8 +142,12 @@ export class VolumeLifecycle {
   async undoCreate(names: readonly string[]): Promise<(tx: Transaction) => void> {
     const kept: string[] = [];
     for (const name of names) {
-      if (findVolumeRow(this.#store, name)?.state !== "creating") continue;
-      if (!await removeEmptyVolumeDirectories(this.#layout, name)) kept.push(name);
+      const row = findVolumeRow(this.#room.store, name);
+      if (row?.state !== "creating") continue;
+      const { driver, volume } = this.find(row);
+      // Not the caller's operation: that may be what was aborted.
+      const operation: Operation = { signal: AbortSignal.timeout(UNDO_TIMEOUT_MS), progress: () => {} };
+      if (!await driver.undoCreate(volume, operation)) kept.push(name);
     }
     return (tx) => {
       for (const name of names) {
@@ -119,18 +158,85 @@ export class VolumeLifecycle {
     };
   }
 
-  /** Finishes or undoes what a crash interrupted. */
+  /**
+   * Takes a volume that was being filled away again with all that is in it: nobody was ever told of it. Also the
+   * recovery of the intent.
+   */
+  async dropFilled(intent: Intent, operation: Operation): Promise<void> {
+    const row = findVolumeRow(this.#room.store, intent.object);
+    let free: ((operation: Operation) => Promise<void>) | undefined;
+    if (row?.state === "creating") {
+      const { driver, volume } = this.find(row);
+      if (driver.needsMount(volume) && driver.isMounted(volume)) await driver.unmount(volume, operation);
+      free = await driver.remove(volume, operation);
+    }
+    await this.#room.store.write((tx) => {
+      if (row?.state === "creating") deleteVolumeRow(tx, intent.object);
+      endIntent(tx, intent);
+    }, { frees: true });
+    await free?.(operation);
+  }
+
+  /** Called once at the start: puts the limits of local volumes in force. */
+  async open(): Promise<void> {
+    const rows = readyVolumeRows(this.#room.store).filter(({ driver }) => driver === "local");
+    await this.#room.local.open(rows.map(namedVolume));
+  }
+
+  /** Undoes or finishes what a crash interrupted. */
   async recover(intents: readonly Intent[], operation: Operation): Promise<void> {
     for (const intent of intents) {
-      if (intent.kind === "volume.create") {
-        const forget = await this.undoCreate([intent.object]);
-        await this.#store.write((tx) => {
-          forget(tx);
-          endIntent(tx, intent);
-        }, { frees: true });
-      } else if (intent.kind === "volume.remove") {
-        await this.finishRemove(intent, operation);
+      switch (intent.kind) {
+        case "volume.create":
+          await this.#recoverCreate(intent);
+          break;
+        case "volume.fill":
+          await this.dropFilled(intent, operation);
+          break;
+        case "volume.remove":
+          await this.#recoverRemove(intent, operation);
+          break;
+        case "volume.rename":
+          await recoverRename(this.#room, intent);
+          break;
+        case "volume.resize":
+          await recoverResize(this.#room, intent, operation);
+          break;
+        case "volume.restore":
+          await recoverRestore(this.#room, intent, operation);
+          break;
+        case "volume.snapshot":
+          await recoverSnapshot(this.#room, intent, operation);
+          break;
       }
     }
   }
+
+  async #recoverCreate(intent: Intent): Promise<void> {
+    const forget = await this.undoCreate([intent.object]);
+    await this.#room.store.write((tx) => {
+      forget(tx);
+      endIntent(tx, intent);
+    }, { frees: true });
+  }
+
+  /** What a plugin cannot do now must not keep the whole root from starting. */
+  async #recoverRemove(intent: Intent, operation: Operation): Promise<void> {
+    try {
+      await this.finishRemove(intent, operation);
+    } catch (error) {
+      const row = findVolumeRow(this.#room.store, intent.object);
+      if (row === undefined || row.driver === "local" || !isLaminaError(error)) throw error;
+      this.#room.events.emit({
+        kind: "volume",
+        action: "remove_failed",
+        id: intent.object,
+        name: intent.object,
+        attributes: { message: error.message },
+      });
+    }
+  }
 }
+
+/** What taking back a volume that could not be made may last. */
+const UNDO_TIMEOUT_MS = 60_000;

@@ -46,8 +46,8 @@ rootTest("a volume without a name is anonymous and says so", async () => {
 
 rootTest("drivers and options that do not exist, and names that are none, are refused and leave nothing", async () => {
   await using test = await TestRuntime.open();
-  await refused("UNSUPPORTED", () => create(test, { name: "data", driver: "nfs" }), "nfs");
-  await refused("UNSUPPORTED", () => create(test, { name: "data", options: { size: "1g" } }), "size");
+  await refused("NOT_FOUND", () => create(test, { name: "data", driver: "nfs" }), "nfs");
+  await refused("INVALID_ARGUMENT", () => create(test, { name: "data", options: { colour: "red" } }), "colour");
   const raw = (spec: unknown) => test.runtime.volumes.create(spec as never, test.operation);
   for (
     const name of ["a", "a/b", "../x", ".", "..", "-a", "a\0b", "x".repeat(256), "x".repeat(10_000), "name with spaces"]

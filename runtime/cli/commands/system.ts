@@ -44,6 +44,15 @@ const df = command({
         { title: "LIMIT", value: ({ limit_inodes }) => limit_inodes ?? "", right: true },
       ], limited);
     }
+    const sized = usage.volumes.filter(({ limit_bytes }) => limit_bytes !== undefined);
+    if (sized.length > 0) {
+      output.table<DiskUsage["volumes"][number]>([
+        { title: "VOLUME", value: ({ name }) => name },
+        { title: "SIZE", value: ({ size_bytes }) => humanSize(size_bytes), right: true },
+        { title: "LIMIT", value: ({ limit_bytes }) => humanSize(limit_bytes!), right: true },
+        { title: "USERS", value: ({ used_by }) => used_by, right: true },
+      ], sized);
+    }
     const { total_bytes, available_bytes } = usage.filesystem;
     output.line(`reclaimable ${humanSize(usage.reclaimable_bytes)}`);
     output.line(`file system ${humanSize(available_bytes)} free of ${humanSize(total_bytes)}`);

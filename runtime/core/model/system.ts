@@ -78,7 +78,7 @@ export interface DiskUsage {
     limit_inodes?: number;
   }[];
   /** Each with how many containers use it. */
-  volumes: { name: string; size_bytes: number; inodes: number; used_by: number }[];
+  volumes: { name: string; size_bytes: number; inodes: number; limit_bytes?: number; used_by: number }[];
   /** Images and volumes that nothing uses. */
   reclaimable_bytes: number;
 }

@@ -6,7 +6,7 @@ export interface VolumeRequest {
   name?: string;
   /** Default `local`. */
   driver?: string;
-  /** Of the driver. */
+  /** Of the driver; `local` has `type`, `o`, `device`, `size` (`10g`) and `inodes`. */
   options?: Record<string, string>;
   /** At most 256. */
   labels?: Record<string, string>;
@@ -18,16 +18,72 @@ export interface Volume {
   name: string;
   /** Who provides it. */
   driver: string;
-  /** As given. */
+  /** `global`: every machine with the driver has it. */
+  scope: "local" | "global";
+  /** As given; passwords masked. */
   options: Record<string, string>;
   /** As given. */
   labels: Record<string, string>;
-  /** Host path of its data. */
+  /** Host path of its data. Empty: only the driver knows, once it is mounted. */
   mountpoint: string;
+  /** Its data can be looked at there now; always so where nothing has to be mounted. */
+  usable: boolean;
   /** Nobody named it. */
   anonymous: boolean;
   /** ISO 8601, UTC. */
   created_at: string;
-  /** Names of the containers that use it. */
+  /** Names of the containers, plugin clients and pods that use it. */
   used_by: string[];
+}
+
+/** Which volumes. All that is given must fit; of several values of one filter but `label` one must. */
+export interface VolumeFilters {
+  /** `true`: used by nobody. */
+  dangling?: boolean;
+  driver?: string[];
+  /** `key` or `key=value`; all of them. */
+  label?: string[];
+  /** None of these. */
+  not_label?: string[];
+  /** Regular expressions. */
+  name?: string[];
+}
+
+/** What a prune takes. Never volumes with driver options: they may stand for something elsewhere. */
+export interface VolumePruneOptions {
+  /** Also the volumes that somebody named. */
+  all?: boolean;
+  filters?: Pick<VolumeFilters, "label" | "not_label">;
+}
+
+/** Space of a volume. */
+export interface VolumeSpace {
+  /** What its files take. */
+  used_bytes: number;
+  /** What they may take; absent: no limit of its own. */
+  capacity_bytes?: number;
+  available_bytes?: number;
+  inodes_used?: number;
+}
+
+/** What a backup shows. */
+export type VolumeConsistency =
+  /** One instant: a snapshot was archived. */
+  | "snapshot"
+  /** Nothing else used the volume. */
+  | "unused"
+  /** Files were copied by sharing their blocks, one after the other within moments. */
+  | "copy"
+  /** The files were read one after the other while they were in use. */
+  | "live";
+
+/** A frozen state of a volume. */
+export interface VolumeSnapshot {
+  volume: string;
+  /** Unique within its volume. */
+  name: string;
+  /** ISO 8601, UTC. */
+  created_at: string;
+  /** `shared`: its blocks are the volume's as long as neither changes; `copy`: it has its own. */
+  method: "shared" | "copy";
 }

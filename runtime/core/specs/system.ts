@@ -81,7 +81,13 @@ export const DiskUsage = z.object({
     limit_bytes: z.int().optional().describe("Absent: none"),
     limit_inodes: z.int().optional().describe("Absent: none"),
   })),
-  volumes: z.array(z.object({ name: z.string(), size_bytes: z.int(), inodes: z.int(), used_by: z.int() })),
+  volumes: z.array(z.object({
+    name: z.string(),
+    size_bytes: z.int(),
+    inodes: z.int(),
+    limit_bytes: z.int().optional().describe("Enforced"),
+    used_by: z.int(),
+  })),
   reclaimable_bytes: z.int().describe("Images and volumes that nothing uses"),
 }).meta({ id: "DiskUsage" });
 /** See the schema of the same name. */

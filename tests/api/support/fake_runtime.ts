@@ -86,8 +86,25 @@ export function fakeRuntime(): FakeRuntime {
       create: note("volumes.create", (spec) => Promise.resolve(fakeVolume(spec.name ?? "anonymous"))),
       list: note("volumes.list", () => [fakeVolume("data")]),
       inspect: note("volumes.inspect", (name) => fakeVolume(name)),
+      space: note("volumes.space", () => Promise.resolve({ used_bytes: 1 })),
       remove: note("volumes.remove", () => Promise.resolve(removal)),
       prune: note("volumes.prune", () => Promise.resolve(removal)),
+      rename: note("volumes.rename", (_name, to) => Promise.resolve(fakeVolume(to))),
+      resize: note("volumes.resize", (name) => Promise.resolve(fakeVolume(name))),
+      mount: note("volumes.mount", () => Promise.resolve("/data")),
+      unmount: note("volumes.unmount", () => Promise.resolve()),
+      backup: note(
+        "volumes.backup",
+        () => Promise.resolve({ stream: bytes("tar"), consistency: "live" as const, warnings: ["it is in use"] }),
+      ),
+      restore: note("volumes.restore", async (name, archive) => {
+        for await (const _ of archive) { /* read to the end */ }
+        return fakeVolume(name);
+      }),
+      snapshot: note("volumes.snapshot", () => Promise.resolve(fakeSnapshot())),
+      snapshots: note("volumes.snapshots", () => [fakeSnapshot()]),
+      removeSnapshot: note("volumes.removeSnapshot", () => Promise.resolve()),
+      clone: note("volumes.clone", (_name, to) => Promise.resolve(fakeVolume(to.name))),
     },
     claims: {
       capacity: note("claims.capacity", () =>
@@ -226,13 +243,19 @@ function fakeVolume(name: string): Volume {
   return {
     name,
     driver: "local",
+    scope: "local",
     options: {},
     labels: {},
+    usable: true,
     mountpoint: `/root/volumes/${name}/_data`,
     anonymous: false,
     created_at: "2024-01-01T00:00:00Z",
     used_by: [],
   };
+}
+
+function fakeSnapshot() {
+  return { volume: "data", name: "monday", created_at: "2024-01-01T00:00:00Z", method: "shared" as const };
 }
 
 function fakeInfo(): Info {
