@@ -29,7 +29,7 @@ async function play(directory: string, fault: string): Promise<{ done: number; k
 /** What is on the disk is what the objects say, no more and no less. */
 function proveWhole(f: ClaimsFixture, what: string): void {
   const volumes = f.objects.list("PersistentVolume").map(({ metadata }) => metadata.name);
-  const snapshots = f.objects.list("VolumeSnapshot").map(({ metadata }) => `snapshot-${metadata.uid}`);
+  const snapshots = f.objects.list("VolumeSnapshot").map(({ metadata }) => `snap-${metadata.uid}`);
   assertEquals(f.onDisk(), [...volumes, ...snapshots].sort(), what);
   for (const { metadata } of f.objects.list("PersistentVolumeClaim")) {
     const { phase, volume } = f.claim(metadata.name);

@@ -12,7 +12,7 @@ import type { VolumeRecord } from "./volume_record.ts";
 
 type Source = Readonly<Record<string, unknown>>;
 
-/** Names that Lamina gives: `pvc-UID`, `snapshot-UID`. */
+/** Names that Lamina gives: `pvc-UID`, `snap-UID`. */
 const NAME = /^[a-z0-9][-a-z0-9.]{0,200}$/;
 
 /** See the head of the file. */

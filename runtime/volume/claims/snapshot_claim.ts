@@ -95,5 +95,5 @@ function snap(
 ) {
   const { snapshot: take } = provisionerNamed(room, provisioner);
   if (take === undefined) throw new LaminaError("UNSUPPORTED", `The provisioner ${provisioner} has no snapshots`);
-  return take.call(provisionerNamed(room, provisioner), volume.source, `snapshot-${snapshot.uid}`, operation);
+  return take.call(provisionerNamed(room, provisioner), volume.source, `snap-${snapshot.uid}`, operation);
 }
