@@ -46,7 +46,7 @@ export async function mountDevice(request: DeviceMount, mounter: Mounter, operat
 /** Lets a mounted file system fill its device, now or, where the kernel cannot do that online, at its next mount. */
 export async function growMounted(device: string, spec: VolumeSpec, operation: Operation): Promise<void> {
   if (await fillDevice(device, operation)) return;
-  warn(operation, spec, `The file system on ${device} cannot grow while it is mounted here: it will at its next mount`);
+  warn(operation, spec, `the file system on ${device} cannot grow while it is mounted here: it will at its next mount`);
 }
 
 /** What bind-mounts a device, or the place where it is mounted, into a workload. */

@@ -39,7 +39,7 @@ export class EmptyDirPlugin implements VolumePlugin {
   }
 
   volumeId(spec: VolumeSpec, workload: Workload): string {
-    return ownVolumeId(this.name, spec, workload);
+    return ownVolumeId(spec, workload);
   }
 
   async setUp(request: SetUpRequest, operation: Operation): Promise<readonly Mount[] | void> {
@@ -68,7 +68,7 @@ export class EmptyDirPlugin implements VolumePlugin {
       }
       await Deno.rename(staged, path);
       if (limit_bytes !== undefined && !enforced) {
-        warn(operation, spec, `The sizeLimit of ${sizeLimit} is not enforced: ${await this.#limits.whyNot()}`);
+        warn(operation, spec, `its sizeLimit of ${sizeLimit} is not enforced: ${await this.#limits.whyNot()}`);
       }
     } catch (error) {
       await this.#limits.remove(staged, operation);

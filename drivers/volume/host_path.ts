@@ -46,7 +46,7 @@ export class HostPathPlugin implements VolumePlugin {
   }
 
   volumeId(spec: VolumeSpec, workload: Workload): string {
-    return ownVolumeId(this.name, spec, workload);
+    return ownVolumeId(spec, workload);
   }
 
   async setUp(request: SetUpRequest, operation: Operation): Promise<readonly Mount[]> {

@@ -24,8 +24,8 @@ export function describeVolume(spec: VolumeSpec, workload: Workload): string {
 }
 
 /** Id of a volume that belongs to its workload and has no device. */
-export function ownVolumeId(plugin: string, spec: VolumeSpec, workload: Workload): string {
-  return `${plugin}/${workload.uid}/${spec.name}`;
+export function ownVolumeId(spec: VolumeSpec, workload: Workload): string {
+  return `${workload.uid}/${spec.name}`;
 }
 
 /** The error of a volume that cannot be set up. @param why What was found, and what to do. */

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { join } from "@std/path/posix";
+import { dirname, join } from "@std/path/posix";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import { commandOutput, runCommand } from "../../runtime/host/command.ts";
 import { mountAtTarget, readMountTable } from "../../runtime/host/mount_table.ts";
@@ -100,7 +100,7 @@ rootTest("a limit that nothing here enforces is told, and the use is", async () 
   const spec = stage.spec("cache", { emptyDir: { sizeLimit: "1Mi" } });
   const path = await stage.setUp(spec);
   assertEquals(stage.warnings.length, 1);
-  assertStringIncludes(stage.warnings[0]!, "The sizeLimit of 1Mi is not enforced: ");
+  assertStringIncludes(stage.warnings[0]!, "its sizeLimit of 1Mi is not enforced: ");
   await Deno.writeFile(join(path, "much"), new Uint8Array(3 << 20));
   const usage = await stage.plugin(spec).usage!(path, stage.operation);
   assertEquals([usage.used_bytes >= 3 << 20, usage.capacity_bytes, usage.inodes_used], [true, undefined, 2]);
@@ -132,3 +132,44 @@ rootTest("on btrfs with quotas a limit is enforced, reported, and leaves with th
   }
   await commandOutput("umount", [mnt]);
 });
+
+rootTest("on a full disk a volume is refused, and nothing is left of it", async () => {
+  await using scratch = await scratchDirectory();
+  // Hardly an inode, no space: directories are the last thing that fits.
+  await commandOutput("mount", ["-t", "tmpfs", "-o", "size=1m,nr_inodes=12", "test", scratch.path]);
+  await using stage = await PluginStage.open(scratch.path);
+  const spec = stage.spec("cache", { emptyDir: {} });
+  await Deno.mkdir(dirname(stage.path(spec)), { recursive: true });
+  for (let i = 0;; i++) {
+    const made = await Deno.mkdir(join(scratch.path, `fill${i}`)).then(() => true, () => false);
+    if (!made) break;
+  }
+  const error = await assertRejects(() => stage.setUp(spec), LaminaError);
+  assertEquals([error.code, await namesIn(stage.layout.staging)], ["RESOURCE_EXHAUSTED", []]);
+  await assertRejects(() => Deno.lstat(stage.path(spec)), Deno.errors.NotFound);
+  await Deno.remove(join(scratch.path, "fill0"));
+  await stage.setUp(spec);
+  assertEquals(await stage.tearDown(spec), "nothing");
+  await stage.plugins.settled();
+});
+
+rootTest(
+  "a tree of many files is gone for its pod at once, and from the disk soon after, or at the next start",
+  async () => {
+    await using stage = await PluginStage.open();
+    const spec = stage.spec("cache", { emptyDir: {} });
+    const path = await stage.setUp(spec);
+    await commandOutput("sh", [
+      "-c",
+      'cd "$0" && for d in $(seq 50); do mkdir $d; (cd $d; seq 200 | xargs touch); done',
+      path,
+    ]);
+    assertEquals(await stage.tearDown(spec), "nothing");
+    // What runs is given up with the process.
+    await stage.restart();
+    const left = await namesIn(stage.layout.trash);
+    assertEquals(left.length <= 1, true);
+    for (const name of left) await stage.engine.removeTree(join(stage.layout.trash, name), stage.operation);
+    assertEquals(await namesIn(stage.layout.trash), []);
+  },
+);

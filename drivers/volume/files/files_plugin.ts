@@ -67,7 +67,7 @@ export class FilesPlugin implements VolumePlugin {
   }
 
   volumeId(spec: VolumeSpec, workload: Workload): string {
-    return ownVolumeId(this.name, spec, workload);
+    return ownVolumeId(spec, workload);
   }
 
   references(spec: VolumeSpec, workload: Workload): readonly ObjectKey[] {
@@ -115,7 +115,7 @@ export class FilesPlugin implements VolumePlugin {
     if (!this.#kind.inMemory) return;
     const noswap = tmpfsKnowsNoswap();
     if (!noswap && swapIsInUse()) {
-      warn(operation, spec, "This kernel (before 6.4) may write secrets in memory to the swap space. Turn swap off");
+      warn(operation, spec, "this kernel (before 6.4) may write secrets in memory to the swap space. Turn swap off");
     }
     const options = ["mode=0755", "nosuid", "nodev", ...(noswap ? ["noswap"] : [])];
     await this.#context.mounter.mount([{ type: "tmpfs", source: MEMORY_SOURCE, target: path, options }], operation);

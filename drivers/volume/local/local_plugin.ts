@@ -60,7 +60,7 @@ export class LocalPlugin implements VolumePlugin {
   }
 
   volumeId(spec: VolumeSpec): string {
-    return `${this.name}/${spec.persistent_volume?.name ?? parsed(spec).path}`;
+    return spec.persistent_volume?.name ?? parsed(spec).path;
   }
 
   async setUp(request: SetUpRequest, operation: Operation): Promise<readonly Mount[]> {

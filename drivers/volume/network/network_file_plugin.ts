@@ -50,7 +50,7 @@ export class NetworkFilePlugin implements VolumePlugin {
   /** The same source with the same options is one mount. */
   volumeId(spec: VolumeSpec): string {
     const { source, options, secret } = this.#kind.mount(spec);
-    return `${this.name}/${source}/${digestOf(JSON.stringify([options, secret]))}`;
+    return `${source}/${digestOf(JSON.stringify([options, secret]))}`;
   }
 
   setUp({ spec, deviceMountPath }: SetUpRequest): Promise<readonly Mount[]> {

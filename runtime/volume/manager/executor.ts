@@ -55,6 +55,8 @@ export interface ExecutorEvents {
   ended(outcome: Outcome): void;
   /** A deadline and more has passed, and the plugin does not let go. It may still end. */
   stuck(running: RunningTask): void;
+  /** The task goes on, but not all that was asked for can be had (a progress event of the phase `warning`). */
+  warned(task: Task, message: string): void;
 }
 
 /** See the head of the file. */
@@ -159,7 +161,11 @@ export class Executor {
         task.skip?.();
         signal.throwIfAborted();
       }
-      await task.run({ signal, progress: (event) => running.progress = event });
+      const progress = (event: ProgressEvent) => {
+        if (event.phase === "warning") this.#events.warned(task, event.message ?? event.id);
+        else running.progress = event;
+      };
+      await task.run({ signal, progress });
     } catch (thrown) {
       error = toLaminaError(thrown, `Cannot ${task.planned.name}`);
       // The step that was cut short knows only that: the reason is the deadline.

@@ -14,7 +14,7 @@ import { plan } from "./plan.ts";
 import { RootWorld } from "./root_world.ts";
 import type { PlannedOperation, VolumeKey } from "./states.ts";
 import { TaskMaker } from "./tasks.ts";
-import { tell } from "./tell.ts";
+import { tell, tellWarning } from "./tell.ts";
 
 /** See the head of the file. */
 export class Reconciler {
@@ -44,6 +44,7 @@ export class Reconciler {
     this.executor = new Executor(room.host, {
       ended: (outcome) => this.#ended(outcome),
       stuck: (running) => this.#stuck(running),
+      warned: ({ planned }, message) => tellWarning(this, planned, message),
     });
   }
 
@@ -79,7 +80,7 @@ export class Reconciler {
     this.#stopBackoff?.();
     this.#stopBackoff = undefined;
     const now_ms = this.room.host.now_ms();
-    const { operations, wakeAt_ms, exclusive } = plan({
+    const { operations, wakeAt_ms, due, exclusive } = plan({
       desired: this.desired.volumes,
       volumes: this.actual.volumes,
       devices: this.actual.devices,
@@ -90,6 +91,7 @@ export class Reconciler {
       complete: this.#complete,
     });
     this.exclusive = exclusive;
+    this.failures.keepOnly(due);
     for (const group of together(operations)) this.executor.start(this.#tasks.make(group));
     if (wakeAt_ms !== undefined) {
       this.#stopBackoff = this.room.host.timer(Math.max(0, wakeAt_ms - now_ms), () => this.wake());

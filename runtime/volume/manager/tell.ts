@@ -28,14 +28,12 @@ interface Worlds {
 }
 
 /** Reports how an operation on a volume ended. */
-export function tell({ room, desired, actual }: Worlds, planned: PlannedOperation, error?: LaminaError): void {
+export function tell(worlds: Worlds, planned: PlannedOperation, error?: LaminaError): void {
+  const { room } = worlds;
   const reason = error === undefined ? SUCCEEDED[planned.name] : FAILED[planned.name];
-  if (reason === undefined || planned.volume === undefined) return;
-  const wanted = desired.volumes.get(planned.volume);
-  const workload: WorkloadEvent["workload"] | undefined = wanted?.workload ??
-    actual.volumes.get(planned.volume)?.workload;
-  if (workload === undefined) return;
-  const volume = planned.volume.slice(planned.volume.indexOf("/") + 1);
+  const workload = workloadOf(worlds, planned);
+  if (reason === undefined || planned.volume === undefined || workload === undefined) return;
+  const volume = nameOf(planned.volume);
   if (error === undefined) {
     // Setting up again what is up is nothing that people have to hear of.
     if (planned.name === "volume_mount" && planned.again) return;
@@ -44,4 +42,22 @@ export function tell({ room, desired, actual }: Worlds, planned: PlannedOperatio
     const message = `${planned.name} failed for volume "${volume}": ${error.message}`;
     room.report({ workload, type: "Warning", reason, message });
   }
+}
+
+/** Reports what a volume has less of than was asked for. */
+export function tellWarning(worlds: Worlds, planned: PlannedOperation, message: string): void {
+  const workload = workloadOf(worlds, planned);
+  if (planned.volume === undefined || workload === undefined) return;
+  const text = `Volume "${nameOf(planned.volume)}": ${message}`;
+  worlds.room.report({ workload, type: "Warning", reason: "VolumeWarning", message: text });
+}
+
+function workloadOf({ desired, actual }: Worlds, { volume }: PlannedOperation): WorkloadEvent["workload"] | undefined {
+  if (volume === undefined) return undefined;
+  return desired.volumes.get(volume)?.workload ?? actual.volumes.get(volume)?.workload;
+}
+
+/** Of a key `WORKLOAD/NAME`. */
+function nameOf(key: string): string {
+  return key.slice(key.indexOf("/") + 1);
 }
