@@ -22,7 +22,7 @@ import type {
   ImportResult,
   RemovalResult,
 } from "./core/model/image.ts";
-import type { ApplyResult, KubeObject, ObjectChange, ObjectEventRecord } from "./core/model/object.ts";
+import type { ApplyResult, KubeObject, ObjectEventRecord, WatchLine } from "./core/model/object.ts";
 import type { OperationStatus, VolumeStatus } from "./core/model/workload.ts";
 import type { Union, UnionRequest } from "./core/model/union.ts";
 import type {
@@ -322,8 +322,8 @@ export interface ObjectService {
     name: string,
     operation: Operation,
   ): Promise<{ readonly object: KubeObject; readonly gone: boolean }>;
-  /** The objects that fit, each as `added`, and then every change, until the signal aborts. */
-  watch(filter: ObjectFilter & { readonly kind: string }, signal: AbortSignal): AsyncIterable<ObjectChange>;
+  /** The objects that fit, each as `added`, a `bookmark`, and then every change, until the signal aborts. */
+  watch(filter: ObjectFilter & { readonly kind: string }, signal: AbortSignal): AsyncIterable<WatchLine>;
   /** What happened to objects lately; the last is the latest. */
   events(filter: ObjectFilter): ObjectEventRecord[];
 }

@@ -23,6 +23,12 @@ export interface ContainerRow {
   readonly created_at_ms: number;
 }
 
+/**
+ * Label of a container that Lamina made for a pod: the pod's uid. Whoever brings the pod's volumes up mounts it, after
+ * each start too.
+ */
+export const POD_LABEL = "lamina.dev/pod-uid";
+
 /** The spec in a row. What an earlier version did not know yet has its default. */
 export function specOf(row: ContainerRow): ContainerSpec {
   const spec = JSON.parse(row.spec);

@@ -11,7 +11,14 @@ import type { RootLayout } from "../core/root_layout.ts";
 import { mountsBelow, readMountTable } from "../host/mount_table.ts";
 import { endIntent, type Intent } from "../store/journal.ts";
 import type { ContainerRoom } from "./container_room.ts";
-import { containerOfKey, type ContainerRow, findContainerRow, readyContainerRows, specOf } from "./container_rows.ts";
+import {
+  containerOfKey,
+  type ContainerRow,
+  findContainerRow,
+  POD_LABEL,
+  readyContainerRows,
+  specOf,
+} from "./container_rows.ts";
 import { recoverCreate } from "./create_container.ts";
 import { recoverRemove, removeMountPoint } from "./remove_container.ts";
 import type { RootfsAssembler } from "./rootfs_assembler.ts";
@@ -69,6 +76,9 @@ export async function recoverContainers(
       if (row.mount_wanted === 0) {
         // Mounted, but the call that wanted it was never acknowledged; or its unmounting was interrupted.
         await assembler.dismantle(row.id, specOf(row), { lazy: false }, operation);
+      } else if (POD_LABEL in specOf(row).labels) {
+        if (assembler.isMounted(row.id)) counts.adopted++;
+        return;
       } else if (await assembler.assemble(row.id, specOf(row), operation)) {
         counts.mounted++;
       } else {

@@ -1,6 +1,6 @@
 /** Changes for one reader, in order, as they come. */
 import { LaminaError } from "../core/errors.ts";
-import type { ObjectChange } from "../core/model/object.ts";
+import type { WatchLine } from "../core/model/object.ts";
 
 /** How far a reader may lag behind, besides what was there when it began. */
 const MAX_LAG = 10_000;
@@ -8,9 +8,12 @@ const MAX_LAG = 10_000;
 /** See the head of the file. */
 export class ChangeQueue {
   readonly #signal: AbortSignal;
-  #queue: ObjectChange[] = [];
+  #queue: WatchLine[] = [];
   #read = 0;
   #lost = false;
+  /** What was there at the beginning is all in the queue. */
+  #told = false;
+  #limit = MAX_LAG;
   #ready = Promise.withResolvers<void>();
 
   constructor(signal: AbortSignal) {
@@ -19,8 +22,12 @@ export class ChangeQueue {
   }
 
   /** Adds a change; the reader wakes. */
-  push(change: ObjectChange): void {
-    if (this.#queue.length - this.#read >= MAX_LAG && change.type !== "added") this.#lost = true;
+  push(change: WatchLine): void {
+    if (change.type === "bookmark") {
+      this.#told = true;
+      this.#limit = this.#queue.length + MAX_LAG;
+    }
+    if (this.#told && this.#queue.length - this.#read >= this.#limit) this.#lost = true;
     else this.#queue.push(change);
     this.#ready.resolve();
   }
@@ -31,7 +38,7 @@ export class ChangeQueue {
    * @param stop Called when nobody reads any more.
    * @throws `RESOURCE_EXHAUSTED` in a reader that is too slow.
    */
-  async *until(stop: () => void): AsyncGenerator<ObjectChange> {
+  async *until(stop: () => void): AsyncGenerator<WatchLine> {
     try {
       while (!this.#signal.aborted) {
         if (this.#read < this.#queue.length) {

@@ -1,7 +1,7 @@
 /** Objects as their authors use them: apply, read, delete, watch. */
 import type { ObjectKey } from "../../drivers/volume/port.ts";
 import { LaminaError } from "../core/errors.ts";
-import type { ApplyResult, KubeObject, ObjectChange, ObjectEventRecord } from "../core/model/object.ts";
+import type { ApplyResult, KubeObject, ObjectEventRecord, WatchLine } from "../core/model/object.ts";
 import type { Operation } from "../core/operation.ts";
 import { refuseImmutable } from "../core/specs/kube/immutable.ts";
 import { kubeKind } from "../core/specs/kube/kinds.ts";
@@ -67,7 +67,7 @@ export class ObjectVerbs implements ObjectService {
   }
 
   /** See {@linkcode ObjectService}. */
-  watch(filter: ObjectFilter & { readonly kind: string }, signal: AbortSignal): AsyncIterable<ObjectChange> {
+  watch(filter: ObjectFilter & { readonly kind: string }, signal: AbortSignal): AsyncIterable<WatchLine> {
     checkedKey(filter.kind, filter.namespace ?? "", "");
     const fits = ({ kind, metadata }: KubeObject) =>
       kind === filter.kind && (filter.name ?? metadata.name) === metadata.name &&
@@ -79,6 +79,7 @@ export class ObjectVerbs implements ObjectService {
     for (const object of this.objects.list(filter.kind)) {
       if (fits(object)) queue.push({ type: "added", object });
     }
+    queue.push({ type: "bookmark" });
     return queue.until(stop);
   }
 

@@ -34,6 +34,7 @@ export class Objects implements ObjectStore, Disposable {
   readonly #store: Store;
   readonly #byKind = new Map<string, Map<string, KubeObject>>();
   readonly #listeners = new Set<(change: ObjectChange) => void>();
+  readonly #eventListeners = new Set<(event: ObjectEvent) => void>();
   readonly #events: EventNotes;
   #count = 0;
 
@@ -136,6 +137,13 @@ export class Objects implements ObjectStore, Disposable {
   /** See {@linkcode ObjectStore}. */
   event(event: ObjectEvent): void {
     this.#events.note(event);
+    for (const listener of this.#eventListeners) listener(event);
+  }
+
+  /** Called for each event, counted or new. @returns stops it. */
+  watchEvents(listener: (event: ObjectEvent) => void): () => void {
+    this.#eventListeners.add(listener);
+    return () => this.#eventListeners.delete(listener);
   }
 
   /** Writes what is noted and not written yet. */

@@ -9,6 +9,7 @@ export const ROOMS: ReadonlyArray<readonly string[]> = [
   ["runtime/runtime.ts"],
   ["runtime/system/"],
   ["runtime/migrate/"],
+  ["runtime/pod/"],
   ["runtime/container/"],
   ["runtime/image/", "runtime/union/", "runtime/volume/"],
   ["runtime/objects/"],

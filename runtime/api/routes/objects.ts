@@ -12,7 +12,9 @@ const name = z.string().min(1).max(253).describe("metadata.name");
 const namespace = z.string().min(1).max(63).describe("metadata.namespace");
 const anyObject = z.record(z.string(), z.unknown()).refine((object) => Object.keys(object).length > 0, "is empty");
 const watchQuery = z.strictObject({
-  watch: queryFlag("Stream the objects that are there, each as `added`, and then every change, as NDJSON"),
+  watch: queryFlag(
+    "Stream the objects that are there, each as `added`, a `bookmark`, and then every change, as NDJSON",
+  ),
 });
 
 /** What happened to an object. `GET /v1/object-events` lists these. */
@@ -139,7 +141,10 @@ function reading(
       lane: "watch",
       response: {
         kind: "ndjson",
-        schema: z.object({ type: z.enum(["added", "modified", "deleted"]), object: kind.schema }),
+        schema: z.discriminatedUnion("type", [
+          z.object({ type: z.enum(["added", "modified", "deleted"]), object: kind.schema }),
+          z.object({ type: z.literal("bookmark") }),
+        ]),
       },
       handler: ({ runtime, params, operation }) =>
         runtime.objects.watch({ kind: kind.kind, ...params as Place }, operation.signal),

@@ -37,6 +37,9 @@ export interface ObjectChange {
   readonly object: KubeObject;
 }
 
+/** A line of a watch: a change, or, once, that all objects which were there have been told. */
+export type WatchLine = ObjectChange | { readonly type: "bookmark" };
+
 /** What an apply has done. */
 export interface ApplyResult {
   /** As kubectl says it. */
