@@ -49,6 +49,7 @@ import type { MigrationRoom } from "./migrate/migration_room.ts";
 import type { ClaimService, LaminaRuntime, ObjectService, UnionService, VolumeService } from "./services.ts";
 import { ObjectVerbs } from "./objects/object_service.ts";
 import { Objects } from "./objects/object_store.ts";
+import { PodController } from "./pod/pod_controller.ts";
 import { openIntents } from "./store/journal.ts";
 import { RESERVE_BYTES, SpaceReserve } from "./store/space_reserve.ts";
 import { Store } from "./store/store.ts";
@@ -64,6 +65,7 @@ import { VolumeAccess } from "./volume/volume_access.ts";
 import { rememberClients } from "./volume/volume_clients.ts";
 import type { VolumeRoom } from "./volume/volume_room.ts";
 import { Volumes } from "./volume/volumes.ts";
+import type { NodeView } from "./volume/claims/selectors.ts";
 import { openManager } from "./volume/manager/open_manager.ts";
 import { operationService } from "./volume/manager/operation_service.ts";
 import { reportTo } from "./volume/manager/report_events.ts";
@@ -168,17 +170,20 @@ export async function createRuntime(
   await rememberClients(volumeRoom, access, operation);
   await access.settle(operation);
   const claims = openClaims(opened, { objects, layout, engine });
-  manager.desiredIsComplete();
   const gate = new OperationGate();
   const rooms = { containers: room, volumes: volumeRoom, volumeAccess: access };
   const system = { ...rooms, images, assembler, events, gate, migration, unions, startedAt_ms, ...recovery };
   opened.defer(() => gate.close(options.shutdownGrace_ms ?? DEFAULT_GRACE_MS, ROLLBACK_MS));
+  const containers = throughGate(gate, new Containers(room, assembler, images));
+  const pods = opened.use(new PodController({ objects, manager, containers, images, node: thisNode() }));
+  const problems = [...recovery.problems, ...await pods.start(events, operation)];
+  manager.desiredIsComplete();
   reserve.restore();
-  announceStart(events, chosen, recovery);
+  announceStart(events, chosen, { ...recovery, problems });
   const parts = opened.move();
   return {
     images: throughGate(gate, images),
-    containers: throughGate(gate, new Containers(room, assembler, images)),
+    containers,
     volumes: throughGate(gate, new Volumes(volumeRoom, volumes, access) as VolumeService),
     unions: throughGate(gate, unions as UnionService),
     claims: throughGate(gate, claims as ClaimService),
@@ -196,14 +201,10 @@ function openClaims(
 ): Claims {
   const local = opened.use(new LocalProvisioner(parts.layout.persistent, parts.engine));
   const provisioners: Provisioner[] = [local, new LvmProvisioner()];
-  const name = Deno.hostname();
   const room: ClaimRoom = {
     objects: parts.objects,
     provisioners: new Map(provisioners.map((provisioner) => [provisioner.name, provisioner])),
-    node: {
-      name,
-      labels: { "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture() },
-    },
+    node: thisNode(),
   };
   opened.use(new ClaimController(room)).start();
   return new Claims(room);
@@ -220,6 +221,15 @@ function openVolumes(
 ): Manager {
   const kube = opened.use(new KubernetesPlugins(parts));
   return opened.use(openManager({ ...parts, plugins: kube.list, report: reportTo(parts.objects, parts.events) }));
+}
+
+/** This machine, as PersistentVolumes choose it. */
+function thisNode(): NodeView {
+  const name = Deno.hostname();
+  return {
+    name,
+    labels: { "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture() },
+  };
 }
 
 /** Makes the root where it is missing, and finds its real path: the mount table knows no other. */
