@@ -27,6 +27,8 @@ import {
   type RecoveryProblem,
   unmountAll,
 } from "./container/recover_containers.ts";
+import { ImageMounts } from "./container/image_mounts.ts";
+import { MountSources } from "./container/mount_sources.ts";
 import { RootfsAssembler } from "./container/rootfs_assembler.ts";
 import { LaminaError, messageOf } from "./core/errors.ts";
 import { KeyedLock } from "./core/keyed_lock.ts";
@@ -160,7 +162,9 @@ export async function createRuntime(
   const access = new VolumeAccess(volumeRoom);
   const manager = openVolumes(opened, { store, layout, mounter, engine, objects, events });
   const images = createImageService({ store, driver, layout, events, locks, limits: options.limits?.import });
-  const room: ContainerRoom = { store, layout, driver, mounter, engine, locks, events, volumes };
+  const sources = new MountSources(layout, access, new ImageMounts({ driver, mounter, layout, store }));
+  const volumeParts = { volumes, access, sources, kept: manager };
+  const room: ContainerRoom = { store, layout, driver, mounter, engine, locks, events, ...volumeParts };
   const assembler = new RootfsAssembler(room);
   const storageOptions = options.storageOptions ?? {};
   const migration: MigrationRoom = { containers: room, current, factories, storageOptions };

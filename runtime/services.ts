@@ -9,6 +9,7 @@ import type {
   CommitRequest,
   Container,
   ContainerChange,
+  ContainerPruneRequest,
   ContainerRequest,
   ContainerSummary,
   PathStat,
@@ -101,12 +102,13 @@ export interface ImageService {
 /** Containers. A container is named by name, id, or unique id prefix. */
 export interface ContainerService {
   /**
-   * Makes a container, and the volumes that it is the first to name. Nothing is mounted yet.
+   * Makes a container, and the volumes that it is the first to name, filled with what the image has at their targets.
+   * With `mount` its root is mounted, too, in hardly more time than that takes; when it cannot be, nothing was created.
    *
-   * @throws `NOT_FOUND` (image, bind source), `ALREADY_EXISTS` (name), `INVALID_ARGUMENT`, `UNSUPPORTED` (size); then
+   * @throws `NOT_FOUND` (image, bind source, container of `volumes_from`), `ALREADY_EXISTS` (name), `INVALID_ARGUMENT`,
+   * `UNSUPPORTED` (size, driver, SELinux labels), `CONFLICT` (a volume has another driver or other options); then
    * nothing has changed.
    */
-  /** With `mount` the root is mounted, too, in hardly more time than that takes; when it cannot be, nothing was created. */
   create(spec: ContainerRequest, operation: Operation, options?: { readonly mount?: boolean }): Promise<Container>;
   /** Assembles the rootfs; mounted already is success. */
   mount(container: string, operation: Operation): Promise<Container>;
@@ -168,6 +170,10 @@ export interface ContainerService {
     options: { readonly force: boolean; readonly volumes: boolean },
     operation: Operation,
   ): Promise<RemovalResult>;
+  /** Gives it another name, mounted or not. @throws `ALREADY_EXISTS` */
+  rename(container: string, name: string, operation: Operation): Promise<Container>;
+  /** Removes containers that are not mounted; named volumes and host directories stay. */
+  prune(options: ContainerPruneRequest, operation: Operation): Promise<RemovalResult>;
 }
 
 /** An archive of a volume. */

@@ -89,7 +89,7 @@ export function lookUpContainer(reader: Reader, text: string): ContainerRow {
   });
 }
 
-/** Adds a container together with the volumes that it uses. */
+/** Adds a container together with the volumes and the images that it mounts. */
 export function insertContainer(
   tx: Transaction,
   container: { id: string; name: string; imageId: string; spec: ContainerSpec; mountWanted: boolean },
@@ -105,6 +105,13 @@ export function insertContainer(
     Date.now(),
   );
   for (const mount of container.spec.mounts) {
+    if (mount.type === "image") {
+      tx.run(
+        "INSERT OR IGNORE INTO container_images (container_id, image_id) VALUES (?, ?)",
+        container.id,
+        mount.image_id,
+      );
+    }
     if (mount.type !== "volume") continue;
     tx.run(
       "INSERT INTO container_volumes (container_id, target, volume) VALUES (?, ?, ?)",

@@ -1,32 +1,48 @@
 /** The verbs of containers: who is meant, one operation a container at a time, and what happens to it. */
 import { join } from "@std/path/posix";
 import type { Change } from "../../drivers/storage/layer/types.ts";
-import { LaminaError } from "../core/errors.ts";
+import { isLaminaError, LaminaError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type {
   CommitRequest,
   Container,
   ContainerChange,
+  ContainerPruneRequest,
   ContainerRequest,
   ContainerSummary,
   PathStat,
   UpdateRequest,
 } from "../core/model/container.ts";
 import type { Image, RemovalResult } from "../core/model/image.ts";
-import { ContainerCommit, ContainerCreate, ContainerUpdate } from "../core/specs/container.ts";
+import {
+  ContainerCommit,
+  ContainerCreate,
+  ContainerPrune,
+  ContainerRename,
+  ContainerUpdate,
+} from "../core/specs/container.ts";
 import { parseSpec } from "../core/specs/parse_spec.ts";
 import { onEnd } from "../core/streams.ts";
 import type { FullImageService } from "../image/image_service.ts";
 import { mountPointsIn } from "../host/mount_table.ts";
 import type { ByteStream, ContainerService } from "../services.ts";
 import { containerLock, type ContainerRoom } from "./container_room.ts";
-import { type ContainerRow, findContainerRow, lookUpContainer, rwLayerKey, specOf } from "./container_rows.ts";
+import {
+  type ContainerRow,
+  findContainerRow,
+  lookUpContainer,
+  readyContainerRows,
+  rwLayerKey,
+  specOf,
+} from "./container_rows.ts";
 import { ContainerViews } from "./container_view.ts";
 import { canonicalInRoot, statInRoot } from "./copy_files.ts";
 import { createContainer } from "./create_container.ts";
 import { createMounted } from "./create_mounted.ts";
 import { mountContainer, unmountContainer } from "./mount_container.ts";
+import { isPruned } from "./prune_containers.ts";
 import { removeContainer } from "./remove_container.ts";
+import { renameContainer } from "./rename_container.ts";
 import { openRootView, type RootViewOptions } from "./root_view.ts";
 import type { RootfsAssembler } from "./rootfs_assembler.ts";
 import { updateContainer } from "./update_container.ts";
@@ -44,7 +60,7 @@ export class Containers implements ContainerService {
     this.#room = room;
     this.#assembler = assembler;
     this.#images = images;
-    this.#views = new ContainerViews(room.store, room.layout, room.driver);
+    this.#views = new ContainerViews(room.store, room.layout, room.driver, (id) => assembler.placesOf(id));
   }
 
   /** See {@linkcode ContainerService}. */
@@ -117,7 +133,11 @@ export class Containers implements ContainerService {
     const parsed = parseSpec(ContainerCommit, options, "commit");
     return this.#locked(container, operation, (row) => {
       const layer = this.#room.driver.diff(rwLayerKey(row.id), operation);
-      return this.#images.commit({ parent: row.image_id, layer, container: row.id, options: parsed }, operation);
+      const { config } = specOf(row);
+      return this.#images.commit(
+        { parent: row.image_id, layer, container: row.id, options: parsed, config },
+        operation,
+      );
     });
   }
 
@@ -181,6 +201,35 @@ export class Containers implements ContainerService {
     );
   }
 
+  /** See {@linkcode ContainerService}. */
+  rename(container: string, name: string, operation: Operation): Promise<Container> {
+    const { name: parsed } = parseSpec(ContainerRename, { name }, "name");
+    return this.#locked(container, operation, async (row) => {
+      const renamed = await renameContainer(this.#room, row, parsed, operation);
+      return this.#views.of(renamed, this.#assembler.isMounted(row.id));
+    });
+  }
+
+  /** See {@linkcode ContainerService}. */
+  async prune(options: ContainerPruneRequest, operation: Operation): Promise<RemovalResult> {
+    const { volumes, until, ...labels } = parseSpec(ContainerPrune, options, "prune");
+    const filter = { ...labels, ...(until === undefined ? {} : { until_ms: Date.parse(until) }) };
+    const result: RemovalResult = { untagged: [], deleted: [], reclaimed_bytes: 0 };
+    for (const row of readyContainerRows(this.#room.store)) {
+      if (row.mount_wanted === 1 || this.#assembler.isMounted(row.id)) continue;
+      if (!isPruned({ labels: specOf(row).labels, createdAt_ms: row.created_at_ms }, filter)) continue;
+      try {
+        const { deleted, reclaimed_bytes } = await this.remove(row.id, { force: false, volumes }, operation);
+        result.deleted.push(...deleted);
+        result.reclaimed_bytes += reclaimed_bytes;
+      } catch (error) {
+        // Mounted, or gone, meanwhile.
+        if (!isLaminaError(error, "CONFLICT", "NOT_FOUND")) throw error;
+      }
+    }
+    return result;
+  }
+
   /** Runs `body` as the only operation on the container. */
   async #locked<T>(container: string, operation: Operation, body: (row: ContainerRow) => Promise<T>): Promise<T> {
     const { lock, row } = await this.#acquire(container, operation);
@@ -207,7 +256,7 @@ export class Containers implements ContainerService {
     body: (root: string, row: ContainerRow) => Promise<T>,
   ): Promise<T> {
     return this.#locked(container, operation, async (row) => {
-      await using view = await openRootView(this.#room, this.#assembler, row.id, options, operation);
+      await using view = await openRootView(this.#room, this.#assembler, row, options, operation);
       return await body(view.path, row);
     });
   }
@@ -223,7 +272,7 @@ export class Containers implements ContainerService {
     const held = new AsyncDisposableStack();
     held.defer(() => lock[Symbol.dispose]());
     try {
-      const view = held.use(await openRootView(this.#room, this.#assembler, row.id, options, operation));
+      const view = held.use(await openRootView(this.#room, this.#assembler, row, options, operation));
       return onEnd(start(view.path), () => held.disposeAsync(), operation.signal);
     } catch (error) {
       await held.disposeAsync();

@@ -3,7 +3,7 @@ import type { Container, ContainerSummary } from "../core/model/container.ts";
 import type { RootLayout } from "../core/root_layout.ts";
 import type { Reader } from "../store/store.ts";
 import { type ContainerRow, findContainerRow, specOf } from "./container_rows.ts";
-import { planMounts } from "./mount_plan.ts";
+import { type MountPlaces, planMounts } from "./mount_plan.ts";
 import { type ImageProcess, runtimeSpecParts } from "./runtime_spec.ts";
 
 /** How many images and containers are kept in the form in which they are shown. */
@@ -21,12 +21,13 @@ export class ContainerViews {
     private readonly reader: Reader,
     private readonly layout: RootLayout,
     private readonly driver: { readonly name: string },
+    private readonly placesOf: (id: string) => MountPlaces,
   ) {}
 
   /** @param mounted What the kernel says. */
   of(row: ContainerRow, mounted: boolean): Container {
     const spec = specOf(row);
-    const planned = planMounts(spec.mounts, this.layout);
+    const planned = planMounts(spec.mounts, this.placesOf(row.id));
     const summary = this.#summaryOf(row);
     return {
       ...structuredClone(summary),

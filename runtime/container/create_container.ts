@@ -4,18 +4,26 @@ import type { Operation } from "../core/operation.ts";
 import type { Mount } from "../core/mount.ts";
 import type { ContainerCreate } from "../core/specs/container.ts";
 import type { ContainerMount } from "../core/specs/mount.ts";
-import type { VolumeName } from "../core/ids.ts";
 import { hostError } from "../host/errno_errors.ts";
 import { faultPoint } from "../host/faults.ts";
+import { selinuxEnabled } from "../host/host_facts.ts";
 import { lookUpImage } from "../image/image_lookup.ts";
 import { findImage } from "../image/image_rows.ts";
-import { beginIntent, endIntent, type Intent } from "../store/journal.ts";
-import type { Transaction } from "../store/store.ts";
+import type { Intent } from "../store/journal.ts";
 import { volumeLock } from "../volume/volume_lifecycle.ts";
-import { findVolumeRow, type NewVolumeRow } from "../volume/volume_rows.ts";
+import { borrowedMounts } from "./borrowed_mounts.ts";
 import { containerNameLock, type ContainerRoom } from "./container_room.ts";
 import { type ContainerSpec, insertContainer, rwLayerKey, volumesOf } from "./container_rows.ts";
-import { type ResolvedMounts, resolveMounts } from "./resolve_mounts.ts";
+import {
+  begunVolumesOf,
+  finishVolumes,
+  makeVolumes,
+  newVolumesOf,
+  refuseUnfitVolumes,
+  undoVolumes,
+} from "./new_volumes.ts";
+import { refuseTakenName } from "./rename_container.ts";
+import { resolveMounts } from "./resolve_mounts.ts";
 import { rwLimits } from "./storage_options.ts";
 
 /**
@@ -23,12 +31,13 @@ import { rwLimits } from "./storage_options.ts";
  *
  * The row appears in the commit that makes the RW layer appear, so without new volumes there is one commit and nothing
  * that a crash could leave half done: a layer's directory without a row is the driver's to delete. New volumes are
- * noted before, with an intent, and appear in that same commit.
+ * noted before, with an intent, and appear in that same commit, with what the image has for them in them.
  *
  * @param mounter Mounts the root meanwhile. Its failure is the caller's to see; when the creation fails, it is stopped.
  * @returns the container's id.
- * @throws before any effect: `NOT_FOUND` (image, bind source), `ALREADY_EXISTS` (name), `INVALID_ARGUMENT` (targets,
- * options), `UNSUPPORTED` (size), `CONFLICT` (volume is being removed).
+ * @throws before any effect: `NOT_FOUND` (image, bind source, container of `volumes_from`), `ALREADY_EXISTS` (name),
+ * `INVALID_ARGUMENT` (targets, options), `UNSUPPORTED` (size, SELinux labels), `CONFLICT` (volume is being removed, or
+ * has another driver or other options).
  */
 export async function createContainer(
   room: ContainerRoom,
@@ -40,43 +49,37 @@ export async function createContainer(
   const limits = rwLimits(asked.storage_options, room.driver);
   const image = lookUpImage(room.store, asked.image).row;
   const resolved = resolveMounts(request, {
-    imageVolumes: [],
-    borrowed: [],
-    anonymousName: randomName,
+    imageVolumes: volumesOfConfig(image.config),
+    borrowed: borrowedMounts(room.store, asked.volumes_from),
+    anonymousName: () => randomHex(),
     imageId: (reference) => lookUpImage(room.store, reference).row.id,
   });
   const spec: ContainerSpec = { ...asked, mounts: resolved.mounts };
+  refuseLabels(spec.mounts);
   const wanted = newVolumesOf(room, resolved);
   await checkBindSources(spec.mounts);
-  const id = crypto.getRandomValues(new Uint8Array(32)).toHex();
+  const id = randomHex();
   const name = givenName ?? id.slice(0, 12);
-  const volumes = volumesOf(spec.mounts);
   using _locks = await room.locks.acquireAll(
-    [containerNameLock(name), ...volumes.map(volumeLock)],
+    [containerNameLock(name), ...volumesOf(spec.mounts).map(volumeLock)],
     operation.signal,
   );
-  refuseTakenName(room, name);
-  refuseVanishingVolumes(room, volumes);
-  const begun = await beginVolumes(room, id, wanted);
-  faultPoint("container.create_begun");
+  refuseTakenName(room.store, name, "create");
+  refuseUnfitVolumes(room, spec.mounts, resolved.volumes);
+  const begun = await makeVolumes(room, { id, topLayer: image.top_layer, mounts: spec.mounts }, wanted, operation);
   try {
-    if (begun !== undefined) {
-      await room.volumes.makeDirectories(begun.missing);
-      faultPoint("container.volumes_made");
-    }
     await room.driver.prepare(rwLayerKey(id), image.top_layer ?? undefined, {
       ...limits,
       whenUsable: mounter && ((mounts) => mounter(id, spec, mounts)),
       alongside: (tx) => {
-        // The image was found without its lock: it may have gone meanwhile.
-        if (findImage(tx, image.id) === undefined) {
-          throw new LaminaError("NOT_FOUND", `Cannot create the container: image "${spec.image}" was just removed`);
+        // The images were found without their locks: they may have gone meanwhile.
+        for (const imageId of [image.id, ...imagesOf(spec.mounts)]) {
+          if (findImage(tx, imageId) !== undefined) continue;
+          const shown = imageId === image.id ? spec.image : imageId;
+          throw new LaminaError("NOT_FOUND", `Cannot create the container: image "${shown}" was just removed`);
         }
         insertContainer(tx, { id, name, imageId: image.id, spec, mountWanted: mounter !== undefined });
-        if (begun !== undefined) {
-          room.volumes.finishCreate(tx, begun.missing);
-          endIntent(tx, begun.intent);
-        }
+        if (begun !== undefined) finishVolumes(room, tx, begun);
         faultPoint("container.prepared");
       },
     }, operation);
@@ -92,46 +95,22 @@ export async function createContainer(
 
 /** Undoes a creation that a crash interrupted. Its RW layer, if there is one, has no row and goes with the orphans. */
 export async function recoverCreate(room: ContainerRoom, intent: Intent): Promise<void> {
-  await undoVolumes(room, { intent, missing: intent.data.volumes as string[] });
+  await undoVolumes(room, begunVolumesOf(intent));
 }
 
-interface BegunVolumes {
-  readonly intent: Intent;
-  readonly missing: readonly string[];
-}
-
-/** The rows of the volumes that a container may be the first to have. */
-function newVolumesOf(room: ContainerRoom, resolved: ResolvedMounts): NewVolumeRow[] {
-  return [...resolved.volumes].map(([name, wish]) => {
-    const anonymous = resolved.mounts.some((mount) =>
-      mount.type === "volume" && mount.source === name && mount.anonymous
-    );
-    const { driver = "local", options = {}, labels = {} } = wish ?? {};
-    const row = room.volumes.newRow({ ...(anonymous ? {} : { name: name as VolumeName }), driver, options, labels });
-    return { ...row, name };
-  });
-}
-
-function randomName(): string {
-  return crypto.getRandomValues(new Uint8Array(32)).toHex();
-}
-
-async function beginVolumes(room: ContainerRoom, id: string, wanted: readonly NewVolumeRow[]): Promise<
-  BegunVolumes | undefined
-> {
-  if (wanted.every(({ name }) => findVolumeRow(room.store, name) !== undefined)) return undefined;
-  return await room.store.write((tx) => {
-    const missing = room.volumes.beginMissing(tx, wanted);
-    return { missing, intent: beginIntent(tx, "container.create", id, { volumes: missing }) };
-  });
-}
-
-async function undoVolumes(room: ContainerRoom, begun: BegunVolumes): Promise<void> {
-  const forget = await room.volumes.undoCreate(begun.missing);
-  await room.store.write((tx: Transaction) => {
-    forget(tx);
-    endIntent(tx, begun.intent);
-  }, { frees: true });
+/** Targets that the config of an image names as VOLUMEs. */
+function volumesOfConfig(config: Uint8Array): string[] {
+  const { config: process } = JSON.parse(new TextDecoder().decode(config)) as { config?: { Volumes?: unknown } | null };
+  const volumes = process?.Volumes;
+  if (typeof volumes !== "object" || volumes === null) return [];
+  const targets = Object.keys(volumes);
+  if (targets.length <= 1000 && targets.every((target) => target.length <= 4096 && !target.includes("\0"))) {
+    return targets;
+  }
+  throw new LaminaError(
+    "INVALID_ARGUMENT",
+    "Cannot create the container: the image's VOLUMEs are too many or too long",
+  );
 }
 
 /** The sources of binds exist, or may be made when the container is mounted. */
@@ -154,24 +133,21 @@ async function checkBindSources(mounts: readonly ContainerMount[]): Promise<void
   }
 }
 
-function refuseTakenName(room: ContainerRoom, name: string): void {
-  const taken = room.store.get<{ id: string }>("SELECT id FROM containers WHERE name = ?", name);
-  if (taken === undefined) return;
+function refuseLabels(mounts: readonly ContainerMount[]): void {
+  const labelled = mounts.find((mount) => "relabel" in mount && mount.relabel !== undefined);
+  if (labelled === undefined || !selinuxEnabled()) return;
   throw new LaminaError(
-    "ALREADY_EXISTS",
-    `Cannot create container "${name}": ${taken.id.slice(0, 12)} has that name. Remove it or choose another name`,
-    { details: { name, holder: taken.id } },
+    "UNSUPPORTED",
+    `Cannot create the container: the mount at ${labelled.target} asks for an SELinux label (z or Z), which Lamina does ` +
+      "not set. Leave it out, and label the files with chcon",
+    { details: { target: labelled.target } },
   );
 }
 
-function refuseVanishingVolumes(room: ContainerRoom, names: readonly string[]): void {
-  for (const name of names) {
-    // We hold its lock, so whatever is not ready was left so by a removal that failed.
-    if ((findVolumeRow(room.store, name)?.state ?? "ready") === "ready") continue;
-    throw new LaminaError(
-      "CONFLICT",
-      `Cannot create the container: volume "${name}" is being removed. "lamina check --repair" finishes that`,
-      { details: { volume: name } },
-    );
-  }
+function imagesOf(mounts: readonly ContainerMount[]): string[] {
+  return mounts.flatMap((mount) => mount.type === "image" ? [mount.image_id] : []);
+}
+
+function randomHex(): string {
+  return crypto.getRandomValues(new Uint8Array(32)).toHex();
 }

@@ -5,6 +5,7 @@ import type { ContainerCreate } from "../core/specs/container.ts";
 import { containerLock, type ContainerRoom } from "./container_room.ts";
 import { type ContainerRow, findContainerRow } from "./container_rows.ts";
 import { createContainer } from "./create_container.ts";
+import { keepRoot } from "./kept_root.ts";
 import { removeContainer, removeMountPoint } from "./remove_container.ts";
 import type { RootfsAssembler } from "./rootfs_assembler.ts";
 
@@ -47,6 +48,7 @@ export async function createMounted(
   } catch (error) {
     throw await removed(room, assembler, row, toLaminaError(error, `Cannot mount container "${row.name}"`));
   }
+  keepRoot(room, assembler, row);
   const attributes = { rootfs: room.layout.rootfs(id) };
   room.events.emit({ kind: "container", action: "mount", id, name: row.name, attributes });
   return id;

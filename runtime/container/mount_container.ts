@@ -5,6 +5,7 @@ import type { Operation } from "../core/operation.ts";
 import { faultPoint } from "../host/faults.ts";
 import type { ContainerRoom } from "./container_room.ts";
 import { type ContainerRow, setMountWanted, specOf } from "./container_rows.ts";
+import { keepRoot } from "./kept_root.ts";
 import type { RootfsAssembler } from "./rootfs_assembler.ts";
 
 /**
@@ -24,6 +25,7 @@ export async function mountContainer(
   const assembling = assembler.assemble(row.id, specOf(row), operation);
   const [recorded, assembled] = await Promise.allSettled([record(room, row, true), assembling]);
   if (recorded.status === "fulfilled" && assembled.status === "fulfilled") {
+    keepRoot(room, assembler, row);
     if (!wasMounted) {
       room.events.emit({
         kind: "container",
@@ -53,6 +55,7 @@ export async function unmountContainer(
 ): Promise<boolean> {
   const wasMounted = assembler.isMounted(row.id);
   if (!wasMounted && row.mount_wanted === 0) return false;
+  room.kept?.dropRoot(row.id);
   const dismantling = assembler.dismantle(row.id, specOf(row), options, operation);
   const [recorded, dismantled] = await Promise.allSettled([record(room, row, false), dismantling]);
   if (dismantled.status === "rejected") {
@@ -79,6 +82,7 @@ async function putBack(
     }
     if (wasMounted && assembler.isMounted(row.id)) {
       await assembler.assemble(row.id, specOf(row), { signal: AbortSignal.timeout(30_000), progress: () => {} });
+      keepRoot(room, assembler, row);
     }
   } catch (error) {
     const failure = toLaminaError(reason, `Cannot unmount container "${row.name}"`);

@@ -10,7 +10,7 @@ import type { Operation } from "../core/operation.ts";
 import type { RootLayout } from "../core/root_layout.ts";
 import { mountsBelow, readMountTable } from "../host/mount_table.ts";
 import { endIntent, type Intent } from "../store/journal.ts";
-import type { ContainerRoom } from "./container_room.ts";
+import { type ContainerRoom, viewLock } from "./container_room.ts";
 import {
   containerOfKey,
   type ContainerRow,
@@ -19,7 +19,10 @@ import {
   readyContainerRows,
   specOf,
 } from "./container_rows.ts";
+import { COPY_UP_VIEW } from "./copy_up.ts";
 import { recoverCreate } from "./create_container.ts";
+import { containerOfViewKey, VIEW_PREFIX } from "./image_mounts.ts";
+import { keepRoot } from "./kept_root.ts";
 import { recoverRemove, removeMountPoint } from "./remove_container.ts";
 import type { RootfsAssembler } from "./rootfs_assembler.ts";
 
@@ -84,6 +87,7 @@ export async function recoverContainers(
       } else {
         counts.adopted++;
       }
+      if (row.mount_wanted === 1) keepRoot(room, assembler, row);
     }));
   return { ...counts, problems };
 }
@@ -121,17 +125,24 @@ export async function unmountAll(
   await room.mounter.unmount(entries.map(({ target }) => target).reverse(), { signal: operation.signal });
 }
 
-/** RW layers without a container: their creation or removal was interrupted where the driver's rows are its own. */
+/** RW layers and views without a container: their creation or removal was interrupted where the driver's rows are its own. */
 export async function removeOrphanSnapshots(room: ContainerRoom, operation: Operation): Promise<void> {
   for (const key of await orphanSnapshots(room)) await room.driver.remove(key, operation);
 }
 
-/** Keys of RW layers without a container. */
+/** Keys of RW layers and views without a container. */
 export async function orphanSnapshots(room: ContainerRoom): Promise<SnapshotKey[]> {
   const keys: SnapshotKey[] = [];
   for await (const { key } of room.driver.walk({ keyPrefix: "container/" })) {
     const id = containerOfKey(key);
     if (id === undefined || findContainerRow(room.store, id) === undefined) keys.push(key);
+  }
+  for await (const { key } of room.driver.walk({ keyPrefix: VIEW_PREFIX })) {
+    const id = containerOfViewKey(key);
+    if (id !== undefined && room.locks.isBusy(viewLock(id))) continue;
+    // One for a copy-up is given up by the call that made it, whatever comes of the container.
+    const lasting = id !== undefined && !key.endsWith(`/${COPY_UP_VIEW}`);
+    if (!lasting || findContainerRow(room.store, id) === undefined) keys.push(key);
   }
   return keys;
 }

@@ -2,7 +2,7 @@
 import { isLaminaError, LaminaError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RemovalResult } from "../core/specs/image.ts";
-import { dirname } from "@std/path/posix";
+import { dirname, join } from "@std/path/posix";
 import { hostError } from "../host/errno_errors.ts";
 import { faultPoint } from "../host/faults.ts";
 import { beginIntent, endIntent, type Intent } from "../store/journal.ts";
@@ -11,6 +11,8 @@ import { volumeLock } from "../volume/volume_lifecycle.ts";
 import { usersOfVolume } from "../volume/volume_rows.ts";
 import type { ContainerRoom } from "./container_room.ts";
 import { type ContainerRow, rwLayerKey, specOf, volumesOf } from "./container_rows.ts";
+import { imageDirectory } from "./image_mounts.ts";
+import { keepRoot } from "./kept_root.ts";
 import type { RootfsAssembler } from "./rootfs_assembler.ts";
 
 /** How a container is removed. */
@@ -45,9 +47,12 @@ export async function removeContainer(
     );
   }
   const { size_bytes } = await usageOf(room, row, operation);
-  const anonymous = options.volumes ? anonymousVolumesOf(room, row) : [];
-  using _locks = await room.locks.acquireAll(anonymous.map(volumeLock), operation.signal);
+  const candidates = options.volumes ? anonymousVolumesOf(room, row) : [];
+  using _locks = await room.locks.acquireAll(candidates.map(volumeLock), operation.signal);
+  // Somebody may have taken one with --volumes-from while we waited.
+  const anonymous = candidates.length === 0 ? candidates : anonymousVolumesOf(room, row);
   let intent: Intent | undefined;
+  room.kept?.dropRoot(row.id);
   if (mounted) {
     intent = await room.store.write((tx) => {
       tx.run("UPDATE containers SET state = 'removing', mount_wanted = 0 WHERE id = ?", row.id);
@@ -58,6 +63,7 @@ export async function removeContainer(
       await dismantleByForce(assembler, row, operation);
     } catch (error) {
       await backToReady(room, row, intent);
+      if (row.mount_wanted === 1) keepRoot(room, assembler, row);
       throw error;
     }
     faultPoint("container.remove_unmounted");
@@ -146,7 +152,7 @@ async function usageOf(room: ContainerRoom, row: ContainerRow, operation: Operat
 
 /** Takes the empty directories away in which a root was mounted. What somebody put into them stays, for `check` to report. */
 export async function removeMountPoint(rootfs: string): Promise<boolean> {
-  for (const path of [rootfs, dirname(rootfs)]) {
+  for (const path of [rootfs, ...await imageDirectories(dirname(rootfs)), dirname(rootfs)]) {
     try {
       await Deno.remove(path);
     } catch (error) {
@@ -158,4 +164,14 @@ export async function removeMountPoint(rootfs: string): Promise<boolean> {
     }
   }
   return true;
+}
+
+async function imageDirectories(directory: string): Promise<string[]> {
+  try {
+    const names = (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name);
+    return names.filter((name) => imageDirectory.test(name)).map((name) => join(directory, name));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw hostError(error, `Cannot look into ${directory}`);
+  }
 }

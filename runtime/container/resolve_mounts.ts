@@ -52,6 +52,7 @@ export function resolveMounts(
   const byTarget = new Map<string, ContainerMount>();
   const volumes = new Map<string, VolumeWish | undefined>();
   refuseDuplicates(request.mounts);
+  request.mounts.forEach(refuseContradictions);
   for (const { mounts, read_only } of sources.borrowed) {
     for (const mount of mounts) {
       if (mount.type === "tmpfs") continue;
@@ -115,6 +116,23 @@ function noteWish(volumes: Map<string, VolumeWish | undefined>, name: string, wi
     );
   }
   volumes.set(name, known ?? wish);
+}
+
+/** What no schema of a single field can tell. */
+function refuseContradictions(mount: MountSpec): void {
+  const refuse = (why: string) => {
+    throw new LaminaError("INVALID_ARGUMENT", `Invalid mount at ${JSON.stringify(mount.target)}: ${why}`, {
+      details: { target: mount.target },
+    });
+  };
+  if (mount.type === "volume" && mount.subpath !== undefined && mount.source === undefined) {
+    refuse("a subpath needs a named volume, a new one has none yet");
+  }
+  if (mount.type !== "bind" || !["writable", "readonly"].includes(mount.recursive)) return;
+  if (!mount.read_only) refuse(`recursive "${mount.recursive}" says what read_only means below: ask for that too`);
+  if (mount.recursive === "readonly" && mount.propagation !== "rprivate") {
+    refuse('recursive "readonly" needs propagation "rprivate": a mount that comes later would be writable');
+  }
 }
 
 /** @throws `INVALID_ARGUMENT` naming the target. */

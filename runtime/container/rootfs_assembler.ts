@@ -13,7 +13,6 @@ import type { MountEntry } from "../core/mountinfo.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RootLayout } from "../core/root_layout.ts";
 import { dirname } from "@std/path/posix";
-import { makeDirectoryDurably } from "../host/durable.ts";
 import { hostError } from "../host/errno_errors.ts";
 import { faultPoint } from "../host/faults.ts";
 import { mountAnswers } from "../host/fuse_servers.ts";
@@ -25,13 +24,15 @@ import {
   mountsBelow,
   readMountTable,
 } from "../host/mount_table.ts";
-import type { Mounter, MountOptions } from "../host/mounter.ts";
-import { type OpenedPath, openInRoot } from "../host/rootfs_path.ts";
+import type { Mounter } from "../host/mounter.ts";
+import { openInRoot } from "../host/rootfs_path.ts";
 import type { ContainerSpec } from "./container_rows.ts";
 import { rwLayerKey } from "./container_rows.ts";
 import { type MatchedMounts, matchMounts, placeInTable } from "./mount_match.ts";
 import { OwnRoots } from "./own_roots.ts";
-import { independentPrefix, planMounts, type PlannedMount } from "./mount_plan.ts";
+import { mountInside, readySources } from "./mount_inside.ts";
+import { type MountPlaces, planMounts, type PlannedMount } from "./mount_plan.ts";
+import type { MountSources } from "./mount_sources.ts";
 
 /** How long taking back what a failed or aborted mount has made may last. */
 const UNDO_TIMEOUT_MS = 30_000;
@@ -46,12 +47,19 @@ export class RootfsAssembler {
   /** Mounted whole by this process. */
   readonly #assembled = new Set<string>();
   readonly #own: OwnRoots;
+  readonly #sources: MountSources;
 
-  constructor(room: { driver: StorageDriver; mounter: Mounter; layout: RootLayout }) {
+  constructor(room: { driver: StorageDriver; mounter: Mounter; layout: RootLayout; sources: MountSources }) {
     this.#driver = room.driver;
     this.#mounter = room.mounter;
     this.#layout = room.layout;
     this.#own = new OwnRoots(room);
+    this.#sources = room.sources;
+  }
+
+  /** Where the sources of a container's mounts are, as far as is known. */
+  placesOf(id: string): MountPlaces {
+    return this.#sources.placesOf(id);
   }
 
   /** Whether the root is mounted, as the kernel says. */
@@ -70,7 +78,7 @@ export class RootfsAssembler {
   inspect(id: string, spec: ContainerSpec): RootState {
     const rootfs = this.#layout.rootfs(id);
     if (!this.isMounted(id)) return { mounted: false, missing: ["the root"], foreign: [] };
-    const planned = planMounts(spec.mounts, this.#layout);
+    const planned = this.#plan(id, spec);
     const { present, foreign } = matchInTable(rootfs, currentMountTable(), planned);
     const covering = this.#own.foreignAt(id);
     return {
@@ -104,13 +112,14 @@ export class RootfsAssembler {
       }
     }
     const wasThere = this.isMounted(id);
-    const all = planMounts(spec.mounts, this.#layout);
-    const planned = wasThere ? missingMounts(rootfs, all) : all;
-    const readOnlyYet = !spec.read_only || (wasThere ? isReadOnly(rootfs) : planned.length === 0);
-    if (wasThere && planned.length === 0 && readOnlyYet) return false;
     const made: string[] = [];
     try {
-      const kinds = await Promise.all(planned.map(sourceKind));
+      await this.#sources.acquire(id, spec, operation);
+      const all = this.#plan(id, spec);
+      const planned = wasThere ? missingMounts(rootfs, all) : all;
+      const readOnlyYet = !spec.read_only || (wasThere ? isReadOnly(rootfs) : planned.length === 0);
+      if (wasThere && planned.length === 0 && readOnlyYet) return false;
+      using sources = await readySources(planned);
       if (!wasThere) {
         this.#makeMountPoint(rootfs);
         const found = rootMounts ?? await this.#driver.mounts(rwLayerKey(id));
@@ -123,12 +132,14 @@ export class RootfsAssembler {
         faultPoint("container.root_mounted");
       }
       const finish = readOnlyYet ? [] : [readOnlyRemount(rootfs)];
-      await this.#mountInside(rootfs, { planned, kinds, made, finish }, { signal: operation.signal });
+      const work = { planned, sources: sources.all, made, finish };
+      await mountInside(this.#mounter, rootfs, work, { signal: operation.signal });
       if (planned.length > 0) faultPoint("container.volumes_mounted");
       this.#assembled.add(id);
       return true;
     } catch (error) {
-      throw await this.#takeBack(made, hostError(error, `Cannot mount container ${id.slice(0, 12)}`));
+      const failure = hostError(error, `Cannot mount container ${id.slice(0, 12)}`);
+      throw await this.#takeBack(made, failure, wasThere ? undefined : { id, spec });
     }
   }
 
@@ -154,7 +165,7 @@ export class RootfsAssembler {
       const table = readMountTable();
       const entries = mountsBelow(table, rootfs);
       if (!options.lazy) this.#own.refuseForeign(id, "unmount");
-      if (!options.lazy) refuseForeign(rootfs, table, planMounts(spec.mounts, this.#layout));
+      if (!options.lazy) refuseForeign(rootfs, table, this.#plan(id, spec));
       // A bind that is still shared (killed between its two steps) would take the host's own mounts with it.
       if (entries.some((entry) => entry.target !== rootfs && entry.propagation.length > 0)) {
         await this.#mounter.mount([propagation(rootfs)], { signal: operation.signal });
@@ -164,6 +175,11 @@ export class RootfsAssembler {
     }
     this.#assembled.delete(id);
     this.#own.forget(id);
+    await this.#sources.release(id, spec, operation);
+  }
+
+  #plan(id: string, spec: ContainerSpec): PlannedMount[] {
+    return planMounts(spec.mounts, this.#sources.placesOf(id));
   }
 
   /**
@@ -171,7 +187,7 @@ export class RootfsAssembler {
    * anything is otherwise (mounts of others, links that lead elsewhere by now) the kernel says that the root is busy.
    */
   async #unmountPlanned(id: string, rootfs: string, spec: ContainerSpec, operation: Operation): Promise<void> {
-    const planned = planMounts(spec.mounts, this.#layout);
+    const planned = this.#plan(id, spec);
     // Killed between its two steps, a bind is still shared with the host: the table has to be looked at.
     if (!this.#assembled.has(id) && planned.some(({ recursive }) => recursive)) return;
     const targets: string[] = [];
@@ -190,19 +206,6 @@ export class RootfsAssembler {
     }
   }
 
-  /** Mounts all that is planned, as many at once as do not lie inside each other, and in the end `finish`. */
-  async #mountInside(rootfs: string, work: InsideWork, options: MountOptions): Promise<void> {
-    let next = 0;
-    do {
-      using wave = openWave(rootfs, work.planned.slice(next), work.kinds.slice(next));
-      const mounts = wave.opened.map(({ procPath }, i) => mountAt(work.planned[next + i]!.mount, procPath));
-      next += wave.opened.length;
-      if (next === work.planned.length) mounts.push(...work.finish);
-      if (mounts.length > 0) await this.#mounter.mount(mounts, options);
-      work.made.push(...wave.opened.map(({ realPath }) => realPath));
-    } while (next < work.planned.length);
-  }
-
   #makeMountPoint(rootfs: string): void {
     try {
       for (const path of [dirname(rootfs), rootfs]) {
@@ -218,10 +221,16 @@ export class RootfsAssembler {
     }
   }
 
-  async #takeBack(made: readonly string[], failure: LaminaError): Promise<LaminaError> {
-    if (made.length === 0) return failure;
+  /** @param sources Given up, too, when they were acquired for a root that is not there. */
+  async #takeBack(
+    made: readonly string[],
+    failure: LaminaError,
+    sources: { id: string; spec: ContainerSpec } | undefined,
+  ): Promise<LaminaError> {
+    const signal = AbortSignal.timeout(UNDO_TIMEOUT_MS);
     try {
-      await this.#mounter.unmount([...made].reverse(), { signal: AbortSignal.timeout(UNDO_TIMEOUT_MS) });
+      if (made.length > 0) await this.#mounter.unmount([...made].reverse(), { signal });
+      if (sources !== undefined) await this.#sources.release(sources.id, sources.spec, { signal, progress: () => {} });
       return failure;
     } catch (error) {
       return new LaminaError(failure.code, `${failure.message}. Not all of it could be undone: ${messageOf(error)}`, {
@@ -239,61 +248,6 @@ export interface RootState {
   readonly missing: readonly string[];
   /** Host paths of mounts that others made inside. */
   readonly foreign: readonly string[];
-}
-
-interface InsideWork {
-  readonly planned: readonly PlannedMount[];
-  readonly kinds: readonly SourceKind[];
-  /** Comes in the same batch as the last of them. */
-  readonly finish: readonly Mount[];
-  /** Receives what was mounted. */
-  readonly made: string[];
-}
-
-type SourceKind = "directory" | "file";
-
-/** Opens as many targets as can be mounted at once: up to the first that lies inside an earlier one. */
-function openWave(
-  rootfs: string,
-  planned: readonly PlannedMount[],
-  kinds: readonly SourceKind[],
-): Disposable & { opened: OpenedPath[] } {
-  const opened: OpenedPath[] = [];
-  const close = () => opened.forEach((path) => path[Symbol.dispose]());
-  try {
-    // As written first, so that nothing is made below a place that a mount is about to cover …
-    const count = independentPrefix(planned.map(({ target }) => target));
-    for (let i = 0; i < count; i++) {
-      opened.push(openInRoot(rootfs, planned[i]!.target, { create: kinds[i]! }));
-    }
-    // … and then as the links of the image have it.
-    const independent = independentPrefix(opened.map(({ realPath }) => realPath));
-    opened.splice(independent).forEach((path) => path[Symbol.dispose]());
-    return { opened, [Symbol.dispose]: close };
-  } catch (error) {
-    close();
-    throw error;
-  }
-}
-
-/** Whether a mount's source is a directory or something that is mounted upon a file; makes what is to be made. */
-async function sourceKind(planned: PlannedMount): Promise<SourceKind> {
-  if (planned.mount.type === "tmpfs") return "directory";
-  const { source } = planned.mount;
-  try {
-    return (await Deno.stat(source)).isDirectory ? "directory" : "file";
-  } catch (error) {
-    if (planned.bindSource?.create && error instanceof Deno.errors.NotFound) {
-      await makeDirectoryDurably(source, 0o755);
-      return "directory";
-    }
-    const advice = planned.bindSource === undefined ? '"lamina check" tells more' : "Make it first, or choose another";
-    const { code, message } = hostError(error, `Cannot mount ${source} at ${planned.target}`);
-    throw new LaminaError(code, code === "NOT_FOUND" ? `${message}. ${advice}` : message, {
-      cause: error,
-      details: { source, target: planned.target },
-    });
-  }
 }
 
 function readOnlyRemount(rootfs: string): Mount {

@@ -50,11 +50,17 @@ export function renameAt(fromFd: number, from: ByteString, toFd: number, to: Byt
   checked(libc.renameat2(fromFd, cString(from), toFd, cString(to), 0), "renameat2", to);
 }
 
+/** `renameat2(2)` that never replaces: throws `EEXIST` where `to` is. */
+export function renameNewAt(fromFd: number, from: ByteString, toFd: number, to: ByteString): void {
+  checked(libc.renameat2(fromFd, cString(from), toFd, cString(to), RENAME_NOREPLACE), "renameat2", to);
+}
+
 /** Exchanges two names of one directory, both of which exist, in one step. */
 export function exchangeAt(dirFd: number, one: ByteString, other: ByteString): void {
   checked(libc.renameat2(dirFd, cString(one), dirFd, cString(other), RENAME_EXCHANGE), "renameat2", other);
 }
 
+const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
 
 /** Sets the owner of a name, also of a symbolic link. The kernel drops setuid bits and capabilities: set those after. */

@@ -88,3 +88,13 @@ function statusField(name: string): string | undefined {
   const text = Deno.readTextFileSync("/proc/self/status");
   return new RegExp(`^${name}:\\s*(.*)$`, "m").exec(text)?.[1];
 }
+
+/** Whether SELinux is enabled, enforcing or not. */
+export function selinuxEnabled(): boolean {
+  try {
+    Deno.statSync("/sys/fs/selinux/enforce");
+    return true;
+  } catch {
+    return false;
+  }
+}

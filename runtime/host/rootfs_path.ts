@@ -18,6 +18,7 @@ import {
   O_RDONLY,
   O_WRONLY,
   openat2,
+  RESOLVE_BENEATH,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
   RESOLVE_NO_SYMLINKS,
@@ -77,6 +78,38 @@ export function openInRoot(root: string, path: string, options: OpenInRootOption
     throw hostError(error, attempted, { path });
   } finally {
     closeFd(rootFd);
+  }
+}
+
+/**
+ * Opens `path` beneath the directory `top`. Links are followed as long as they stay beneath it; one that is absolute or
+ * leads out is refused.
+ *
+ * @param top Absolute path of a directory, trusted.
+ * @param path Relative.
+ * @throws `NOT_FOUND`, `INVALID_ARGUMENT` (leads out, loop of links, NUL), `CONFLICT` (goes through something that is
+ * no directory).
+ */
+export function openBeneath(top: string, path: string): OpenedPath {
+  const attempted = `Cannot open ${JSON.stringify(path)} beneath ${top}`;
+  if (path.includes("\0")) throw new LaminaError("INVALID_ARGUMENT", `${attempted}: the path holds a NUL character`);
+  let topFd: number;
+  try {
+    topFd = openAt(AT_FDCWD, byteStringFromText(top), O_PATH | O_DIRECTORY);
+  } catch (error) {
+    throw hostError(error, attempted, { path: top });
+  }
+  try {
+    const resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+    return openedPath(openat2(topFd, byteStringFromText(path), { flags: O_PATH, resolve }), [], attempted);
+  } catch (error) {
+    if (!isErrno(error, "EXDEV")) throw hostError(error, attempted, { path });
+    throw new LaminaError("INVALID_ARGUMENT", `${attempted}: it leads out of there, by a link or by ".."`, {
+      cause: error,
+      details: { path },
+    });
+  } finally {
+    closeFd(topFd);
   }
 }
 

@@ -49,10 +49,12 @@ export function referencesOf(reader: Reader, imageId: string): string[] {
     .map(({ name }) => name);
 }
 
-/** Names of the containers that use an image, sorted; at most 20. */
+/** Names of the containers that use an image, as their own or as a mount, sorted; at most 20. */
 export function containersUsing(reader: Reader, imageId: string): string[] {
   return reader.all<{ name: string }>(
-    "SELECT name FROM containers WHERE image_id = ? ORDER BY name LIMIT 20",
+    `SELECT name FROM containers WHERE image_id = ?1
+     UNION SELECT name FROM containers JOIN container_images ON container_id = id
+     WHERE container_images.image_id = ?1 ORDER BY name LIMIT 20`,
     imageId,
   ).map(({ name }) => name);
 }

@@ -7,6 +7,7 @@ import { unionsSchema } from "./schema/0003_unions.ts";
 import { objectsSchema } from "./schema/0004_objects.ts";
 import { actualWorldSchema } from "./schema/0005_actual_world.ts";
 import { volumeUsesSchema } from "./schema/0006_volume_uses.ts";
+import { containerMountsSchema } from "./schema/0007_container_mounts.ts";
 
 /** Step N brings version N-1 to N. Never edit one that was released: append. */
 const steps: readonly string[] = [
@@ -16,6 +17,7 @@ const steps: readonly string[] = [
   objectsSchema,
   actualWorldSchema,
   volumeUsesSchema,
+  containerMountsSchema,
 ];
 
 /** Version of the schema that this code reads and writes. */

@@ -62,7 +62,7 @@ rootTest(
       mounts: [
         { type: "bind", source: join(host, "file"), target: "/data/deep/er/file" },
         { type: "tmpfs", target: "/data/deep", size_bytes: 1 << 20, mode: 0o700 },
-        { type: "volume", source: "data", target: "/data" },
+        { type: "volume", source: "data", target: "/data", no_copy: true },
         { type: "bind", source: host, target: "/data/from-host", read_only: true },
       ],
     });

@@ -1,9 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { parseMountInfo } from "../../runtime/core/mountinfo.ts";
-import { RootLayout } from "../../runtime/core/root_layout.ts";
 import { matchMounts, placeInTable } from "../../runtime/container/mount_match.ts";
 import { planMounts } from "../../runtime/container/mount_plan.ts";
-import { containerMounts } from "./support/container_mounts.ts";
+import { containerMounts, places } from "./support/container_mounts.ts";
 
 const table = parseMountInfo(`\
 1 0 8:1 / / rw - ext4 /dev/sda1 rw
@@ -39,7 +38,7 @@ Deno.test("mounts are told by what they show: a moved target is still ours, a st
     { type: "tmpfs", target: "/tmp", mode: 0o1777, read_only: false },
     { type: "volume", source: "gone", target: "/gone", read_only: false },
   ]);
-  const planned = planMounts(specs, new RootLayout("/r"));
+  const planned = planMounts(specs, places);
   const sources = planned.map(({ mount }) => mount.type === "tmpfs" ? undefined : placeInTable(table, mount.source));
   const { present, foreign } = matchMounts("/r/containers/x/rootfs", table.slice(4), planned, sources);
   assertEquals(planned.filter((_, i) => !present.has(i)).map(({ target }) => target), ["/gone"]);
@@ -51,7 +50,7 @@ Deno.test("one volume at two targets needs two mounts", () => {
     { type: "volume", source: "data", target: "/one", read_only: false },
     { type: "volume", source: "data", target: "/elsewhere", read_only: true },
   ]);
-  const planned = planMounts(specs, new RootLayout("/r"));
+  const planned = planMounts(specs, places);
   const sources = planned.map(({ mount }) => placeInTable(table, mount.source));
   const { present } = matchMounts("/r/containers/x/rootfs", table.slice(4, 6), planned, sources);
   assertEquals([...present].map((i) => planned[i]!.target), ["/elsewhere"]);

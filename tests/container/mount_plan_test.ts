@@ -1,12 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { LaminaError } from "../../runtime/core/errors.ts";
-import { RootLayout } from "../../runtime/core/root_layout.ts";
 import { independentPrefix, planMounts } from "../../runtime/container/mount_plan.ts";
 import { normalizeTarget, resolveMounts } from "../../runtime/container/resolve_mounts.ts";
 import { MountSpec } from "../../runtime/core/specs/mount.ts";
-import { containerMounts } from "./support/container_mounts.ts";
+import { containerMounts, places } from "./support/container_mounts.ts";
 
-const layout = new RootLayout("/r");
 const volume = (source: string, target: string, read_only = false) =>
   ({ type: "volume", source, target, read_only }) as const;
 const bind = (source: string, target: string, read_only = false) =>
@@ -41,7 +39,7 @@ Deno.test("two mounts at one target are refused, however it is written and whate
 
 Deno.test("mounts are planned parents first, whatever the order they were given in", () => {
   const given = [volume("deep", "/a/b/c"), bind("/h", "/a"), volume("mid", "/a/b"), bind("/z", "/b")];
-  const planned = planMounts(containerMounts(given), layout);
+  const planned = planMounts(containerMounts(given), places);
   assertEquals(planned.map(({ target }) => target), ["/a", "/b", "/a/b", "/a/b/c"]);
 });
 
@@ -52,7 +50,7 @@ Deno.test("a bind is recursive and private, a volume shows its own directory, a 
       volume("data", "/v"),
       { type: "tmpfs", target: "/t", mode: 0o700, size_bytes: 65536, read_only: true },
     ]),
-    layout,
+    places,
   );
   assertEquals(planned.map(({ mount }) => mount), [
     { type: "bind", source: "/host", target: "", options: ["rbind", "rprivate", "ro"] },

@@ -1,12 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { RootLayout } from "../../runtime/core/root_layout.ts";
 import type { MountRequest } from "../../runtime/core/model/mount.ts";
 import { planMounts } from "../../runtime/container/mount_plan.ts";
 import { runtimeSpecParts } from "../../runtime/container/runtime_spec.ts";
-import { containerMounts } from "./support/container_mounts.ts";
+import { containerMounts, places } from "./support/container_mounts.ts";
 
 const parts = (mounts: MountRequest[], image = {}) =>
-  runtimeSpecParts("/r/c/rootfs", false, planMounts(containerMounts(mounts), new RootLayout("/r")), image);
+  runtimeSpecParts("/r/c/rootfs", false, planMounts(containerMounts(mounts), places), image);
 
 Deno.test("the runtime spec has the kernel's file systems in an order that works, and no volumes", () => {
   const { mounts, root } = parts([{ type: "tmpfs", target: "/data", mode: 0o1777, read_only: false }]);

@@ -47,6 +47,18 @@ export interface ContainerRequest {
   engine?: Record<string, unknown>;
 }
 
+/** Which containers a prune takes: all that are not mounted and fulfil every condition. */
+export interface ContainerPruneRequest {
+  /** `KEY` or `KEY=VALUE`; each must hold. */
+  label?: string[];
+  /** `KEY` or `KEY=VALUE`; none may hold. */
+  not_label?: string[];
+  /** Created before; ISO 8601. */
+  until?: string;
+  /** Their anonymous volumes go too, unless others have them. Default false. */
+  volumes?: boolean;
+}
+
 /** One mount of the OCI runtime spec. */
 export interface RuntimeMount {
   /** Where in the container. */

@@ -25,6 +25,8 @@ export interface BindMount {
    * on that; `writable` leaves them as they are; `disabled` leaves them out.
    */
   recursive: "enabled" | "disabled" | "writable" | "readonly";
+  /** Relative path beneath the source that is shown instead; it must exist, and no link may lead out. */
+  subpath?: string;
   /** SELinux label asked for; refused where SELinux is enabled. */
   relabel?: "z" | "Z";
   /** Who asked for it. */

@@ -41,6 +41,17 @@ export const ContainerCreate = z.strictObject({
 /** See the schema of the same name. */
 export type ContainerCreate = z.infer<typeof ContainerCreate>;
 
+/** Body of `POST /v1/containers/{container}/rename`. */
+export const ContainerRename = z.strictObject({ name: ContainerName }).meta({ id: "ContainerRename" });
+
+/** Body of `POST /v1/containers/prune`: all that are not mounted and fulfil every condition. */
+export const ContainerPrune = z.strictObject({
+  label: z.array(z.string().max(4353)).max(100).default([]).describe("KEY or KEY=VALUE; each must hold"),
+  not_label: z.array(z.string().max(4353)).max(100).default([]).describe("KEY or KEY=VALUE; none may hold"),
+  until: z.iso.datetime().optional().describe("Created before"),
+  volumes: z.boolean().default(false).describe("Their anonymous volumes go too, unless others have them"),
+}).meta({ id: "ContainerPrune" });
+
 /** One mount of the OCI runtime spec. */
 export const RuntimeSpecMount = z.object({
   destination: z.string(),

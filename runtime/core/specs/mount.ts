@@ -30,6 +30,7 @@ export const BindMountSpec = z.strictObject({
     "Mounts below the source: enabled shows them, and read_only covers them where the kernel can; readonly insists on " +
       "that; writable leaves them as they are; disabled leaves them out",
   ),
+  subpath: subpath.optional().describe("Path beneath the source that is shown instead; must exist, no links lead out"),
   relabel: relabel.optional(),
 }).meta({ id: "BindMountSpec" });
 

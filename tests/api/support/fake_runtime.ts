@@ -80,6 +80,8 @@ export function fakeRuntime(): FakeRuntime {
       copyIn: note("containers.copyIn", async (_name, _path, archive) => {
         for await (const _ of archive) { /* read to the end */ }
       }),
+      rename: note("containers.rename", () => Promise.resolve(fakeContainer("renamed"))),
+      prune: note("containers.prune", () => Promise.resolve(removal)),
       remove: note("containers.remove", () => Promise.resolve(removal)),
     },
     volumes: {
