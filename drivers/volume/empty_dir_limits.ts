@@ -28,8 +28,9 @@ export class EmptyDirLimits {
 
   /** Why `make` answers false, as a clause. */
   async whyNot(): Promise<string> {
-    const { facts } = await this.#open();
-    return facts.filter(({ backing }) => backing !== "image").map(({ why }) => why).join("; ");
+    const { facts, type } = await this.#open();
+    const wanted = type === "btrfs" ? "btrfs" : "quota";
+    return facts.find(({ backing }) => backing === wanted)!.why;
   }
 
   /** Deletes a directory that was made here, or a plain one. */
