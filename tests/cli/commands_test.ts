@@ -64,21 +64,28 @@ Deno.test("container create turns its flags into the API's body", async () => {
   const { runtime } = await lamina([
     ...["container", "create", "web:1", "--name", "shop", "-v", "data:/data:ro", "-v", "/srv:/www"],
     ...["--mount", "type=bind,source=/etc,target=/host,readonly", "--tmpfs", "/run:size=1m", "--read-only", "--rm"],
-    ...["--storage-opt", "size=10g", "--label", "tier=db", "--label", "bare"],
+    ...["--storage-opt", "size=10g", "--label", "tier=db", "-l", "bare", "-v", "/cache", "--volumes-from", "a:ro"],
+    ...["-e", "A=1", "--hostname", "h", "-w", "/srv", "-u", "1000", "--", "serve", "--all"],
   ]);
+  const bind = { type: "bind", propagation: "rprivate", recursive: "enabled" };
   assertEquals(runtime.calls[0]!.args[0], {
     image: "web:1",
     name: "shop",
     mounts: [
-      { type: "volume", source: "data", target: "/data", read_only: true },
-      { type: "bind", source: "/srv", target: "/www", read_only: false, create_source: true },
-      { type: "bind", source: "/etc", target: "/host", read_only: true, create_source: false },
-      { type: "tmpfs", target: "/run", size_bytes: 2 ** 20, mode: 0o1777, read_only: false },
+      { type: "volume", source: "data", target: "/data", read_only: true, no_copy: false },
+      { ...bind, source: "/srv", target: "/www", read_only: false, create_source: true },
+      { type: "volume", target: "/cache", read_only: false, no_copy: false },
+      { ...bind, source: "/etc", target: "/host", read_only: true, create_source: false },
+      { type: "tmpfs", target: "/run", size_bytes: 2 ** 20, mode: 0o1777, options: [], read_only: false },
     ],
+    volumes: [],
+    volumes_from: ["a:ro"],
     read_only: true,
     auto_remove: true,
     labels: { tier: "db", bare: "" },
     storage_options: { size: "10g" },
+    config: { env: ["A=1"], command: ["serve", "--all"], working_directory: "/srv", user: "1000", hostname: "h" },
+    engine: {},
   });
 });
 

@@ -1,68 +1,19 @@
 /** `lamina container …` */
-import { resolve } from "@std/path/posix";
 import type { Container, ContainerChange } from "../../core/specs/container.ts";
 import type { RemovalResult } from "../../core/specs/image.ts";
-import { parseMountFlag } from "../../core/mount_flag.ts";
-import { parseTmpfsFlag, parseVolumeFlag } from "../../core/volume_flag.ts";
 import { apiPath } from "../client.ts";
 import { type Command, command } from "../command.ts";
+import { filterContainers, pruneFilter } from "../container_filters.ts";
 import { copyCommand } from "../copy/copy_command.ts";
 import { humanAge, printable, shortId } from "../human.ts";
 import { keyValues } from "../key_values.ts";
 import { refuseTerminal, saveArchive } from "../save_archive.ts";
 import { COMMIT_FLAGS, commitContainer } from "./commit.ts";
+import { createContainer } from "./container_create.ts";
 import { printRemoval } from "./removal.ts";
 
 const CONTAINER = { name: "CONTAINER", help: "name, id or unique id prefix", complete: "container" } as const;
 const CONTAINERS = { ...CONTAINER, repeated: true } as const;
-
-const createContainer = command({
-  words: ["container", "create"],
-  summary: "Create a container: an RW layer on an image, and its volumes",
-  description:
-    "Prints the container's name. A named volume is made at its first use; a missing host directory of -v too.",
-  arguments: [{ name: "IMAGE", help: "reference, id or unique id prefix", complete: "image" }],
-  flags: {
-    name: { kind: "text", value: "NAME", help: "Name; absent: made up" },
-    volume: {
-      kind: "list",
-      short: "v",
-      value: "SRC:DST[:ro]",
-      help: "Host path or named volume",
-      complete: "directory",
-    },
-    mount: { kind: "list", value: "K=V,…", help: "type=bind|volume|tmpfs,source=…,target=…[,readonly]" },
-    tmpfs: { kind: "list", value: "DST[:size=…]", help: "Memory that vanishes with the mount" },
-    "read-only": { kind: "switch", help: "The root is read-only; volumes keep their own mode" },
-    rm: { kind: "switch", help: "Remove the container when it is unmounted" },
-    "storage-opt": { kind: "list", value: "K=V", help: "size=… and inodes=… limit the RW layer where the driver can" },
-    label: { kind: "list", value: "K=V", help: "Label" },
-  },
-  examples: [
-    ["container create team/web:1 --name shop", "a container"],
-    ["container create team/web:1 --name shop -v data:/var/lib/shop -v ./conf:/etc/shop:ro", "with volumes"],
-    ["container create db:1 --tmpfs /run:size=64m --read-only", "a read-only root with one place to write"],
-  ],
-  async run({ arguments: [image], flags, output, signal, client }) {
-    const absolute = (path: string) => resolve(path);
-    const body = {
-      image,
-      name: flags.name,
-      mounts: [
-        ...flags.volume.map((text) => parseVolumeFlag(text, absolute)),
-        ...flags.mount.map((text) => parseMountFlag(text, absolute)),
-        ...flags.tmpfs.map((text) => parseTmpfsFlag(text)),
-      ],
-      read_only: flags["read-only"],
-      auto_remove: flags.rm,
-      labels: keyValues("--label", flags.label, { bare: true }),
-      storage_options: keyValues("--storage-opt", flags["storage-opt"]),
-    };
-    const container = await (await client()).json<Container>("POST", "/v1/containers", { body, signal });
-    if (output.asJson) output.json(container);
-    else output.line(container.name);
-  },
-});
 
 const mountContainer = command({
   words: ["container", "mount"],
@@ -98,9 +49,17 @@ const unmountContainer = command({
 const listContainers = command({
   words: ["container", "ls"],
   summary: "List containers",
-  examples: [["container ls", "names, images, whether they are mounted"]],
-  async run({ output, signal, client }) {
-    const containers = await (await client()).json<Container[]>("GET", "/v1/containers", { signal });
+  flags: {
+    filter: { kind: "list", short: "f", value: "K=V", help: "label=K[=V], name=REGEXP, volume=, ancestor=, status=" },
+  },
+  examples: [
+    ["container ls", "names, images, whether they are mounted"],
+    ["container ls --filter volume=data --filter status=mounted", "who uses a volume now"],
+  ],
+  async run({ flags, output, signal, client }) {
+    filterContainers([], flags.filter);
+    const all = await (await client()).json<Container[]>("GET", "/v1/containers", { signal });
+    const containers = filterContainers(all, flags.filter);
     if (output.asJson) return output.json(containers);
     if (output.quiet) return containers.forEach(({ name }) => output.line(name));
     const now_ms = Date.now();
@@ -210,6 +169,40 @@ const removeContainer = command({
   },
 });
 
+const renameContainer = command({
+  words: ["container", "rename"],
+  summary: "Give a container another name, mounted or not",
+  arguments: [CONTAINER, { name: "NAME", help: "new name" }],
+  examples: [["container rename shop old-shop", "its id stays"]],
+  async run({ arguments: [name, to], output, signal, client }) {
+    const path = apiPath`/v1/containers/${name!}/rename`;
+    const container = await (await client()).json<Container>("POST", path, { body: { name: to }, signal });
+    if (output.asJson) output.json(container);
+    else output.line(container.name);
+  },
+});
+
+const pruneContainers = command({
+  words: ["container", "prune"],
+  summary: "Remove all containers that are not mounted; named volumes and host directories stay",
+  flags: {
+    volumes: { kind: "switch", short: "v", help: "Remove their anonymous volumes too" },
+    filter: { kind: "list", short: "f", value: "K=V", help: "label=K[=V], label!=K[=V], until=TIME" },
+  },
+  examples: [
+    ["container prune", "what is not mounted"],
+    ["container prune -v --filter label!=keep --filter until=2030-01-31", "old ones, with their unnamed volumes"],
+  ],
+  async run({ flags, output, signal, client }) {
+    const body = { ...pruneFilter(flags.filter), volumes: flags.volumes };
+    printRemoval(
+      output,
+      await (await client()).json<RemovalResult>("POST", "/v1/containers/prune", { body, signal }),
+      true,
+    );
+  },
+});
+
 /** See the head of the file. */
 export const containerCommands: readonly Command[] = [
   createContainer,
@@ -222,5 +215,7 @@ export const containerCommands: readonly Command[] = [
   commitCommand,
   exportContainer,
   copyCommand,
+  renameContainer,
   removeContainer,
+  pruneContainers,
 ];
