@@ -37,6 +37,7 @@ Deno.test("each command calls its verb and prints its answer", async (t) => {
     ["gc", "system.collectGarbage", /^deleted x\nfreed 5 B$/],
     ["info", "system.info", /version +0\.0\.0\n/],
     ["migrate --to vfs", "system.migrate", /^moved 2 layers and 1 container from overlay to vfs$/],
+    ["migrate --to zfs --storage-opt zfs.pool=tank", "system.migrate", /now on with --storage-opt zfs\.pool=tank$/],
     ["migrate --abort", "system.abandonMigration", /^the copies are deleted, the old driver stays$/],
     ["doctor", "system.doctor", /^ok +overlay +kernel 6$/],
   ];

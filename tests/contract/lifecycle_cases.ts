@@ -267,6 +267,21 @@ export const lifecycleCases: readonly ContractCase[] = [
     },
   },
   {
+    name: "a driver is not retired while it has snapshots; afterwards its place takes it anew",
+    async run(f) {
+      await f.layer("base", undefined, (root) => Deno.writeTextFile(`${root}/x`, "x"));
+      const error = await assertFails("CONFLICT", () => f.driver.retire(f.operation));
+      assert(error.message.includes('"base"'), error.message);
+      await f.look("base", async (root) => assertEquals(await Deno.readTextFile(`${root}/x`), "x"));
+      await f.remove("base");
+      await f.driver.retire(f.operation);
+      await f.driver[Symbol.asyncDispose]();
+      await f.restart();
+      await f.mounted(await f.prepare("again"), (root) => Deno.writeTextFile(`${root}/y`, "y"));
+      assertEquals(await f.driver.check({ repair: false }, f.operation), []);
+    },
+  },
+  {
     name: "closing twice is closing once; a closed driver changes nothing any more",
     async run(f) {
       await f.prepare("a");

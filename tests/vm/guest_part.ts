@@ -5,9 +5,10 @@ import { commandOutput } from "../../runtime/host/command.ts";
 import { project } from "../architecture/sources.ts";
 import { say } from "../support/say.ts";
 import { type ModuleResult, runTestModule } from "../support/test_process.ts";
-import { ensureGuestImage, type GuestImage, whyNoGuest } from "./guest_image.ts";
+import { ensureGuestImage, type GuestImage, isThere, whyNoGuest } from "./guest_image.ts";
 import { guestSuites, isGuestTest } from "./guest_suites.ts";
 import { makeGuestTree } from "./guest_tree.ts";
+import { zfsArchive } from "./prune_cache.ts";
 import { INSIDE, runGuestSuite } from "./run_suite.ts";
 import { ensureZfsModules } from "./zfs_modules.ts";
 
@@ -80,7 +81,9 @@ export async function runGuestPart(files: readonly string[], options: GuestPartO
     },
   }));
   // The longest first; what waits for the zfs module last.
-  const jobs = [...inGuest.filter(({ zfs }) => !zfs), ...booting, ...inGuest.filter(({ zfs }) => zfs)];
+  const [plainJobs, zfsJobs] = [inGuest.filter(({ zfs }) => !zfs), inGuest.filter(({ zfs }) => zfs)];
+  const isBuilt = await isThere(zfsArchive(GUEST_CACHE, plain.value.kernelVersion));
+  const jobs = isBuilt ? [...zfsJobs, ...plainJobs, ...booting] : [...plainJobs, ...booting, ...zfsJobs];
   await runJobs(jobs, options);
   if (suites.length > 0) await commandOutput("rm", ["-f", tree]);
 }

@@ -17,6 +17,7 @@ type SuiteRule = Omit<GuestSuite, "files"> & {
 
 /** The first that matches a file takes it. A guest a suite: suites run beside each other, modules one after another. */
 const RULES: readonly SuiteRule[] = [
+  { name: "zfs contract", matches: /zfs.*contract|contract.*zfs/, zfs: true, memory_mib: 2048 },
   { name: "zfs", matches: /zfs/, zfs: true, memory_mib: 2048 },
   {
     name: "devicemapper contract",

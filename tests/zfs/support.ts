@@ -39,6 +39,8 @@ export function zfsSetup(pool: TestPool): DriverSetup {
     mounter: new LibcMounter(),
     backing: datasetBacking,
     emulated: true,
+    // Each has everything that its parents had: depth stacks nothing. A level takes a second or two.
+    levels: 48,
     async ownOptions() {
       const dataset = `${pool.name}/root${++roots}`;
       await commandOutput("zfs", ["create", dataset]);

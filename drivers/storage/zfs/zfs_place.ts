@@ -44,8 +44,8 @@ export async function findPlace(
   if (named === undefined && type !== "zfs") {
     return no(`the root lies on ${type}: put it on a zfs dataset or name one (--storage-opt zfs.pool=POOL/DATASET)`, {
       fileSystem: "zfs",
-      package: "zfsutils-linux",
-      module: "zfs",
+      // Debian's contrib.
+      ...(knownFileSystems().has("zfs") ? {} : { module: "zfs", package: "zfs-dkms zfsutils-linux" }),
     });
   }
   if (!isRoot() || inUserNamespace()) return no("making datasets needs the machine's root");

@@ -36,6 +36,8 @@ export class ZfsTrees implements SnapshotTrees {
   readonly #context: DriverContext;
   readonly #mounts: PrivateMounts;
   readonly #sealed = new Set<number>();
+  /** Of committed ones: each measured once, because that takes a mount. */
+  readonly #inodes = new Map<number, number>();
   /** Without a row, on their way out. */
   readonly #discarded = new Set<number>();
   readonly #freeing = new BackgroundWork((operation) => this.#free(operation));
@@ -112,6 +114,7 @@ export class ZfsTrees implements SnapshotTrees {
     const operation = { signal: AbortSignal.timeout(60_000), progress: () => {} };
     await zfs("zfs", ["destroy", this.sealOf(id)], `Cannot make ${this.dataset(id)} writable again`, operation);
     this.#sealed.delete(id);
+    this.#inodes.delete(id);
   }
 
   settle(_id: number): Promise<void> {
@@ -124,15 +127,14 @@ export class ZfsTrees implements SnapshotTrees {
     const sealed = this.#sealed.has(id);
     // Blocks are counted when they are on the disks: within seconds, or now.
     if (!sealed) await zfs("zpool", ["sync", this.place.pool], attempted, operation);
-    await using tree = await this.reach(id, "read", operation);
-    if (parent === undefined) return await this.#context.engine.usage(tree.path, operation);
-    await using before = await this.reach(parent, "read", operation);
+    if (parent === undefined) {
+      await using tree = await this.reach(id, "read", operation);
+      return await this.#context.engine.usage(tree.path, operation);
+    }
     const of = sealed ? this.sealOf(id) : this.dataset(id);
     const written = await zfs("zfs", ["get", "-Hpo", "value", "written", of], attempted, operation);
-    return {
-      size_bytes: Number(written.trim()),
-      inodes: Math.max(0, usedInodes(tree.path) - usedInodes(before.path)),
-    };
+    const inodes = await this.#inodesOf(id, operation) - await this.#inodesOf(parent, operation);
+    return { size_bytes: Number(written.trim()), inodes: Math.max(0, inodes) };
   }
 
   async setLimit(id: number, limit_bytes: number, operation: Operation): Promise<void> {
@@ -143,6 +145,7 @@ export class ZfsTrees implements SnapshotTrees {
   discard(id: number): Promise<void> {
     this.#discarded.add(id);
     this.#sealed.delete(id);
+    this.#inodes.delete(id);
     this.#freeing.soon();
     return Promise.resolve();
   }
@@ -216,6 +219,17 @@ export class ZfsTrees implements SnapshotTrees {
     return this.#freeing[Symbol.asyncDispose]();
   }
 
+  /** Those of the file system itself included. */
+  async #inodesOf(id: number, operation: Operation): Promise<number> {
+    const known = this.#inodes.get(id);
+    if (known !== undefined) return known;
+    await using tree = await this.reach(id, "read", operation);
+    const { totalInodes, freeInodes } = fileSystemStatus(tree.path);
+    const inodes = totalInodes - freeInodes;
+    if (this.#sealed.has(id)) this.#inodes.set(id, inodes);
+    return inodes;
+  }
+
   /** On the disks when it returns, with everything that was written before. */
   async #snapshot(ids: readonly number[], operation: Operation): Promise<void> {
     const names = ids.map((id) => this.sealOf(id));
@@ -264,10 +278,4 @@ export class ZfsTrees implements SnapshotTrees {
     }
     await zfs("zfs", ["destroy", "-r", name], attempted, operation);
   }
-}
-
-/** Inodes in use, those of the file system itself included. */
-function usedInodes(path: string): number {
-  const { totalInodes, freeInodes } = fileSystemStatus(path);
-  return totalInodes - freeInodes;
 }

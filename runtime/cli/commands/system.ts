@@ -217,6 +217,9 @@ const migrate = command({
     const { from, to, layers, containers, warning } = result;
     output.line(`moved ${counted(layers, "layer")} and ${counted(containers, "container")} from ${from} to ${to}`);
     if (warning !== undefined) output.line(printable(warning));
+    // The root notes the driver, not its options.
+    const options = flags["storage-opt"].map((option) => ` --storage-opt ${option}`).join("");
+    if (options !== "") output.line(`start Lamina from now on with${printable(options)}`);
   },
 });
 

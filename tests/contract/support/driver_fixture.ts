@@ -25,6 +25,8 @@ export interface DriverSetup {
   readonly base?: string;
   /** Absent: directories. */
   readonly backing?: Backing;
+  /** Layers of the longest chain, a multiple of 16; absent: 128. */
+  readonly levels?: number;
   /** It runs in the guest, thirty times slower: long chains are looked at now and then. */
   readonly emulated?: boolean;
 }
