@@ -197,6 +197,8 @@ export interface Provisioner {
     operation: Operation,
   ): Promise<{ readonly handle: string; readonly size_bytes: number }>;
   removeSnapshot?(handle: string, operation: Operation): Promise<void>;
+  /** Everything that was made with these parameters and is there: paths that end in its name. None: these make nothing. */
+  list?(parameters: Readonly<Record<string, string>>, operation: Operation): Promise<readonly string[]>;
   /** What can still be provisioned with these parameters; truthful. */
   capacity(
     parameters: Readonly<Record<string, string>>,

@@ -8,6 +8,7 @@ import { readMountTable } from "../host/mount_table.ts";
 import { abandonMigration, finishMigration } from "../migrate/migrate.ts";
 import { type Intent, openIntents } from "../store/journal.ts";
 import { volumeLock } from "../volume/volume_lifecycle.ts";
+import { checkClaims } from "./check_claims.ts";
 import { checkContainers } from "./check_containers.ts";
 import { checkLayers } from "./check_layers.ts";
 import { checkUnions } from "./check_unions.ts";
@@ -32,6 +33,7 @@ export async function check(room: SystemRoom, options: CheckOptions, operation: 
     ...await checkContainers(room, operation),
     ...await checkVolumes(room, operation),
     ...await checkUnions(room.unions, operation),
+    ...await checkClaims(room.claims, operation),
     ...await checkLayers(room, options, operation),
     ...await leftovers(room, operation),
   ];

@@ -5,6 +5,7 @@ import type { RecoveryProblem } from "../container/recover_containers.ts";
 import type { FullImageService } from "../image/image_service.ts";
 import type { MigrationRoom } from "../migrate/migration_room.ts";
 import type { Unions } from "../union/union_service.ts";
+import type { ClaimRoom } from "../volume/claims/claim_room.ts";
 import type { VolumeAccess } from "../volume/volume_access.ts";
 import type { VolumeRoom } from "../volume/volume_room.ts";
 import type { EventLog } from "./event_log.ts";
@@ -23,6 +24,8 @@ export interface SystemRoom {
   /** Volumes with what they are made with, and who has them mounted. */
   readonly volumes: VolumeRoom;
   readonly volumeAccess: VolumeAccess;
+  /** Claims, and who makes volumes for them. */
+  readonly claims: ClaimRoom;
   /** What the start could not bring in order. */
   readonly problems: readonly RecoveryProblem[];
   /** Milliseconds since the epoch. */

@@ -3,6 +3,8 @@ import { dirname, join } from "@std/path/posix";
 import { mountImage } from "../../drivers/volume/sized/image_mount.ts";
 import { effectiveCapabilities } from "../../runtime/host/host_facts.ts";
 import { loopsOf } from "../../runtime/host/block_devices.ts";
+import { Claims } from "../../runtime/volume/claims/capacity.ts";
+import { checkClaims } from "../../runtime/system/check_claims.ts";
 import { rootTest } from "../support/scratch.ts";
 import { ClaimsFixture } from "./support/claims_fixture.ts";
 import { claimJson, classJson, podJson, snapshotJson, volumeJson } from "./support/objects.ts";
@@ -304,4 +306,34 @@ claimsTest("block volumes are images without a file system", async (f) => {
   const volume = f.get("PersistentVolume", f.claim("c").volume!)!;
   assertEquals((volume.spec as { local: unknown }).local, { path: f.path("c") });
   assertEquals(Deno.statSync(f.path("c")).size, 16 * MIB);
+});
+
+claimsTest("check tells of data without a volume and of volumes without data; capacity what each holds", async (f) => {
+  assertEquals(await checkClaims(f.room, f.operation), []);
+  assertEquals(f.onDisk(), [], "looking makes nothing");
+  await f.create(classJson("keep", { reclaimPolicy: "Retain" }));
+  await f.create(classJson("cloud", { provisioner: "ebs.csi.aws.com" }));
+  for (const name of ["a", "b"]) await f.create(claimJson(name, small("keep")));
+  await f.create(volumeJson("mine", { storageClassName: "other" }));
+  await f.quiet();
+  const told = async () => (await checkClaims(f.room, f.operation)).map(({ kind, object }) => `${kind} ${object}`);
+  assertEquals(await told(), []);
+  const { classes, volumes } = await new Claims(f.room).capacity(f.operation);
+  assertMatch(classes.find((one) => one.storage_class === "cloud")!.error!, /no provisioner "ebs.csi.aws.com"/);
+  assert(classes.find((one) => one.storage_class === "keep")!.available_bytes! > 0);
+  const of = (name: string) => volumes.find((one) => one.name === name)!;
+  const { volume: a } = f.claim("a"), { volume: b } = f.claim("b");
+  assertEquals([of(a!).claim, of(a!).phase, of(a!).capacity_bytes], ["default/a", "Bound", 16 * MIB]);
+  assert(of(a!).used_bytes! < 8 * MIB);
+  assertEquals(of("mine").used_bytes, undefined);
+
+  await f.delete("PersistentVolumeClaim", "a");
+  await f.delete("PersistentVolume", a!);
+  await Deno.rename(join(f.home, b!), join(f.directory, "elsewhere"));
+  assertEquals(await told(), [`missing-volume-data ${b}`, `unowned-volume-data ${join(f.home, a!)}`]);
+  // An object of another name makes it somebody's again.
+  await f.create(volumeJson("again", { local: { path: join(f.home, a!, "image") }, capacity: { storage: "16Mi" } }));
+  await Deno.rename(join(f.directory, "elsewhere"), join(f.home, b!));
+  await f.quiet();
+  assertEquals(await told(), []);
 });

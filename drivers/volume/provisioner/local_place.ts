@@ -188,9 +188,14 @@ export class LocalPlace implements Disposable {
     return { total_bytes, available_bytes: Math.max(0, free - promised), promised_bytes: promised };
   }
 
-  /** The directory of a volume of this place, given its tree. */
+  /** Name of a volume of this place, given its directory. */
   nameOf(directory: string): string {
     return basename(directory);
+  }
+
+  /** All volumes and snapshots. */
+  names(): string[] {
+    return volumeNames(this.directory).sort();
   }
 
   [Symbol.dispose](): void {

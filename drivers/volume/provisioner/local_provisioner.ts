@@ -82,15 +82,8 @@ export class LocalProvisioner implements Provisioner, AsyncDisposable {
 
   async discard(name: string, parameters: Readonly<Record<string, string>>, operation: Operation): Promise<void> {
     checkName(name);
-    let place: LocalPlace;
-    try {
-      place = await this.#open(parseLocalParameters(parameters).path, operation);
-    } catch (error) {
-      // With these parameters, or in a place that is not there, nothing was ever made.
-      if (isLaminaError(error, "INVALID_ARGUMENT", "NOT_FOUND")) return;
-      throw error;
-    }
-    await place.remove(name, operation);
+    const place = await this.#openIfThere(parameters, operation);
+    await place?.remove(name, operation);
   }
 
   async expand(source: Source, size_bytes: number, operation: Operation) {
@@ -131,6 +124,11 @@ export class LocalProvisioner implements Provisioner, AsyncDisposable {
     await place.remove(place.nameOf(handle), operation);
   }
 
+  async list(parameters: Readonly<Record<string, string>>, operation: Operation): Promise<readonly string[]> {
+    const place = await this.#openIfThere(parameters, operation);
+    return place === undefined ? [] : place.names().map((name) => `${place.directory}/${name}`);
+  }
+
   async capacity(parameters: Readonly<Record<string, string>>, operation: Operation) {
     const { path, overprovision } = parseLocalParameters(parameters);
     const place = await this.#open(path, operation);
@@ -164,6 +162,24 @@ export class LocalProvisioner implements Provisioner, AsyncDisposable {
       );
     }
     return found;
+  }
+
+  /** `undefined`: with these parameters, or in a place that is not there, nothing was ever made. */
+  async #openIfThere(
+    parameters: Readonly<Record<string, string>>,
+    operation: Operation,
+  ): Promise<LocalPlace | undefined> {
+    try {
+      const { path } = parseLocalParameters(parameters);
+      // Looking is no reason to make it.
+      if (path === undefined) await Deno.stat(this.home);
+      return await this.#open(path, operation);
+    } catch (error) {
+      if (isLaminaError(error, "INVALID_ARGUMENT", "NOT_FOUND") || error instanceof Deno.errors.NotFound) {
+        return undefined;
+      }
+      throw error;
+    }
   }
 
   /** A place is opened once; one that could not be is tried again by the next who asks. */

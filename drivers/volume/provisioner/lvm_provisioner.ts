@@ -127,6 +127,18 @@ export class LvmProvisioner implements Provisioner {
     await this.#remove(vg!, name!, operation);
   }
 
+  async list(given: Readonly<Record<string, string>>, operation: Operation): Promise<readonly string[]> {
+    try {
+      const { vg } = parseParameters(this.name, Parameters, given);
+      const volumes = await listVolumes(vg, operation);
+      return volumes.filter(({ tags }) => tags.includes(TAG)).map(({ name }) => `${vg}/${name}`);
+    } catch (error) {
+      // With these parameters nothing was ever made, or it is not reachable now, which its volumes tell.
+      if (isLaminaError(error, "INVALID_ARGUMENT", "NOT_FOUND", "UNSUPPORTED")) return [];
+      throw error;
+    }
+  }
+
   async capacity(given: Readonly<Record<string, string>>, operation: Operation) {
     const { vg, thinpool, overprovision } = parseParameters(this.name, Parameters, given);
     const volumes = await listVolumes(vg, operation);

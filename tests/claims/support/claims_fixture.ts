@@ -6,6 +6,7 @@ import { LocalProvisioner } from "../../../drivers/volume/provisioner/local_prov
 import type { KubeObject, ObjectEvent } from "../../../runtime/objects/port.ts";
 import { Objects } from "../../../runtime/objects/object_store.ts";
 import { Store } from "../../../runtime/store/store.ts";
+import type { ClaimRoom } from "../../../runtime/volume/claims/claim_room.ts";
 import { ClaimController } from "../../../runtime/volume/claims/controller.ts";
 import { testOperation } from "../../support/scratch.ts";
 
@@ -20,6 +21,7 @@ export class ClaimsFixture implements AsyncDisposable {
   readonly objects: Objects;
   readonly local: LocalProvisioner;
   readonly controller: ClaimController;
+  readonly room: ClaimRoom;
 
   /** @param directory Holds the database and, in `persistent`, the volumes. */
   constructor(readonly directory: string, others: readonly Provisioner[] = []) {
@@ -35,7 +37,8 @@ export class ClaimsFixture implements AsyncDisposable {
     };
     const provisioners = new Map([this.local, ...others].map((one) => [one.name, one] as const));
     const node = { name: "here", labels: { "kubernetes.io/hostname": "here" } };
-    this.controller = this.#stack.use(new ClaimController({ objects: this.objects, provisioners, node }));
+    this.room = { objects: this.objects, provisioners, node };
+    this.controller = this.#stack.use(new ClaimController(this.room));
     this.controller.start();
   }
 
