@@ -2,7 +2,7 @@
 import type { Mount } from "../../runtime/core/mount.ts";
 import type { Operation } from "../../runtime/core/operation.ts";
 import { prepareDevice } from "../../runtime/host/format_device.ts";
-import { currentMountTable, mountAtTarget } from "../../runtime/host/mount_table.ts";
+import { mountIdentityIfThere } from "../../runtime/host/mount_table.ts";
 import type { Mounter } from "../../runtime/host/mounter.ts";
 import { warn } from "./plugin_context.ts";
 import type { VolumeSpec } from "./port.ts";
@@ -33,7 +33,7 @@ export function isReadOnlyDevice({ access_modes }: VolumeSpec): boolean {
  */
 export async function mountDevice(request: DeviceMount, mounter: Mounter, operation: Operation): Promise<void> {
   const { device, target, read_only } = request;
-  if (mountAtTarget(currentMountTable(), target) !== undefined) return;
+  if (mountIdentityIfThere(target)?.isRoot) return;
   const type = await prepareDevice({ device, type: request.fs_type, read_only }, operation);
   if (type === "ext4" || type === "xfs") {
     const source = request.source ?? device;

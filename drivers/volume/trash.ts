@@ -3,7 +3,7 @@ import { join } from "@std/path/posix";
 import { LaminaError, messageOf } from "../../runtime/core/errors.ts";
 import type { Operation } from "../../runtime/core/operation.ts";
 import { hostError } from "../../runtime/host/errno_errors.ts";
-import { mountsBelow, readMountTable } from "../../runtime/host/mount_table.ts";
+import { currentMountTable, mountsBelow } from "../../runtime/host/mount_table.ts";
 
 /**
  * A directory that is emptied at each start. Trees come here by a rename, so that they are gone for everybody however
@@ -61,7 +61,7 @@ export class Trash implements AsyncDisposable {
 
 /** @throws `CONFLICT` naming what is mounted at `path` or below it. */
 export function refuseMountsBelow(path: string): void {
-  const [mounted] = mountsBelow(readMountTable(), path);
+  const [mounted] = mountsBelow(currentMountTable(), path);
   if (mounted === undefined) return;
   throw new LaminaError(
     "CONFLICT",

@@ -4,7 +4,7 @@ import type { Mount } from "../../runtime/core/mount.ts";
 import type { Operation } from "../../runtime/core/operation.ts";
 import { RootLayout } from "../../runtime/core/root_layout.ts";
 import { CommandMounter } from "../../runtime/host/command_mounter.ts";
-import { mountsBelow, readMountTable } from "../../runtime/host/mount_table.ts";
+import { currentMountTable, mountsBelow } from "../../runtime/host/mount_table.ts";
 import type { LayerEngine } from "../../drivers/storage/layer/engine.ts";
 import { createLayerEngine } from "../../drivers/storage/layer/layer_engine.ts";
 import { KubernetesPlugins } from "../../drivers/volume/plugins.ts";
@@ -124,7 +124,7 @@ export class PluginStage implements AsyncDisposable {
     await Deno.mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const request: SetUpRequest = { spec, workload: this.workload, path, objects: this.lookup, ...more };
     const mounts = await this.plugin(spec).setUp(request, this.operation) ?? [];
-    const mounted = mountsBelow(readMountTable(), path).length > 0;
+    const mounted = mountsBelow(currentMountTable(), path).length > 0;
     if (!mounted && mounts.length > 0) await this.mount(mounts, path);
     return path;
   }
@@ -143,7 +143,7 @@ export class PluginStage implements AsyncDisposable {
   /** Unmounts and tears down, and says what is left at its path. */
   async tearDown(spec: VolumeSpec): Promise<"nothing" | "empty" | "something"> {
     const path = this.path(spec);
-    const targets = mountsBelow(readMountTable(), path).map(({ target }) => target).reverse();
+    const targets = mountsBelow(currentMountTable(), path).map(({ target }) => target).reverse();
     if (targets.length > 0) {
       await this.mounter.mount([{ type: "none", source: "none", target: path, options: ["rprivate"] }], this.operation);
       await this.mounter.unmount(targets, this.operation);

@@ -3,7 +3,7 @@ import { type AtomicFiles, directoryModeFor } from "../../../runtime/core/atomic
 import type { Operation } from "../../../runtime/core/operation.ts";
 import { writeFilesAtomically } from "../../../runtime/host/atomic_writer.ts";
 import { hostError } from "../../../runtime/host/errno_errors.ts";
-import { currentMountTable, mountAtTarget } from "../../../runtime/host/mount_table.ts";
+import { currentMountTable, mountAtTarget, mountIdentityIfThere } from "../../../runtime/host/mount_table.ts";
 import { swapIsInUse, tmpfsKnowsNoswap } from "../../../runtime/host/tmpfs_options.ts";
 import { cannotSetUp, describeVolume, failingAs, ownVolumeId, type PluginContext, warn } from "../plugin_context.ts";
 import type {
@@ -15,7 +15,6 @@ import type {
   VolumeSpec,
   Workload,
 } from "../port.ts";
-import { refuseMountsBelow } from "../trash.ts";
 
 /** What makes one of these kinds. */
 export interface FilesKind {
@@ -93,7 +92,7 @@ export class FilesPlugin implements VolumePlugin {
   }
 
   async tearDown({ path }: TearDownRequest, operation: Operation): Promise<void> {
-    refuseMountsBelow(path);
+    // It refuses to pass a mount point.
     await this.#context.engine.removeTree(path, operation);
   }
 
@@ -107,7 +106,9 @@ export class FilesPlugin implements VolumePlugin {
       const { isDirectory } = await Deno.lstat(path);
       if (!isDirectory) throw cannotSetUp("CONFLICT", spec, workload, `${path} is no directory. Remove it`);
     }
-    const mounted = mountAtTarget(currentMountTable(), path);
+    // Only what is a mount is looked up: reading a long table for each of many volumes would take seconds.
+    const isMount = mountIdentityIfThere(path)?.isRoot ?? false;
+    const mounted = isMount ? mountAtTarget(currentMountTable(), path) : undefined;
     if (this.#kind.inMemory && mounted?.type === "tmpfs" && mounted.source === MEMORY_SOURCE) return;
     if (mounted !== undefined) {
       throw cannotSetUp("CONFLICT", spec, workload, `${mounted.source} is mounted at ${path}. Unmount it first`);

@@ -13,7 +13,7 @@ import { persistentNetworkSources } from "../../../runtime/core/specs/kube/volum
 import { parseSpec } from "../../../runtime/core/specs/parse_spec.ts";
 import { makeDirectoryDurably, writeFileDurably } from "../../../runtime/host/durable.ts";
 import { hostError } from "../../../runtime/host/errno_errors.ts";
-import { currentMountTable, mountAtTarget } from "../../../runtime/host/mount_table.ts";
+import { mountIdentityIfThere } from "../../../runtime/host/mount_table.ts";
 import { bindOf, isReadOnlyDevice, mountDevice } from "../device_use.ts";
 import { digestOf } from "../digest.ts";
 import { cannotSetUp, type PluginContext } from "../plugin_context.ts";
@@ -62,7 +62,7 @@ export class FlexPlugin implements VolumePlugin {
   async setUp(request: SetUpRequest, operation: Operation): Promise<readonly Mount[] | void> {
     const { spec, workload, path, deviceMountPath } = request;
     const { driver } = parsed(spec);
-    if (mountAtTarget(currentMountTable(), path) !== undefined) return;
+    if (mountIdentityIfThere(path)?.isRoot) return;
     await this.#remember(path, driver);
     try {
       await Deno.mkdir(path, { mode: 0o750 });
@@ -71,7 +71,7 @@ export class FlexPlugin implements VolumePlugin {
     }
     const answer = await this.#drivers.call(driver, "mount", [path, this.#podOptions(request)], operation);
     if (answer !== undefined) return;
-    if (deviceMountPath === undefined || mountAtTarget(currentMountTable(), deviceMountPath) === undefined) {
+    if (deviceMountPath === undefined || !mountIdentityIfThere(deviceMountPath)?.isRoot) {
       throw cannotSetUp(
         "UNSUPPORTED",
         spec,
@@ -117,7 +117,7 @@ export class FlexPlugin implements VolumePlugin {
   async #mountDevice(spec: VolumeSpec, path: string, device: string | undefined, operation: Operation): Promise<void> {
     const { driver, fsType } = parsed(spec);
     if (!await this.#drivers.attaches(driver, operation)) return;
-    if (mountAtTarget(currentMountTable(), path) !== undefined) return;
+    if (mountIdentityIfThere(path)?.isRoot) return;
     const args = [path, device ?? "", this.#options(spec)];
     if (await this.#drivers.call(driver, "mountdevice", args, operation) !== undefined || !device) return;
     const read_only = isReadOnlyDevice(spec) || parsed(spec).readOnly;

@@ -6,7 +6,7 @@ import { LaminaError } from "../../../runtime/core/errors.ts";
 import type { Mount } from "../../../runtime/core/mount.ts";
 import type { Operation } from "../../../runtime/core/operation.ts";
 import { memoryFile } from "../../../runtime/host/fstab.ts";
-import { currentMountTable, mountAtTarget } from "../../../runtime/host/mount_table.ts";
+import { mountIdentityIfThere } from "../../../runtime/host/mount_table.ts";
 import { findProgram } from "../../../runtime/host/programs.ts";
 import { bindOf } from "../device_use.ts";
 import { digestOf } from "../digest.ts";
@@ -63,7 +63,7 @@ export class NetworkFilePlugin implements VolumePlugin {
 
   async #mount(spec: VolumeSpec, target: string, { signal }: Operation): Promise<void> {
     const { type, source, options, secret } = this.#kind.mount(spec);
-    if (mountAtTarget(currentMountTable(), target) !== undefined) return;
+    if (mountIdentityIfThere(target)?.isRoot) return;
     requireProgram(this.#kind.helper, `mount the ${this.#kind.source} volume ${JSON.stringify(spec.name)}`);
     // In memory, readable by root, and gone with the mount.
     using file = secret === undefined ? undefined : memoryFile(cephKey(secret.reference, spec, this.#context.objects));
