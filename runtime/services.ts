@@ -27,6 +27,7 @@ import type { ApplyResult, KubeObject, ObjectEventRecord, WatchLine } from "./co
 import type { OperationStatus, VolumeStatus } from "./core/model/workload.ts";
 import type { Union, UnionRequest } from "./core/model/union.ts";
 import type {
+  ResizedVolume,
   Volume,
   VolumeConsistency,
   VolumeFilters,
@@ -214,9 +215,10 @@ export interface VolumeService {
   /**
    * Raises the limit of a volume that has one, while it is used.
    *
+   * @returns `pending`: it takes its new size at its next mount only.
    * @throws `INVALID_ARGUMENT` (it never shrinks), `UNSUPPORTED` (made without a size), `RESOURCE_EXHAUSTED`.
    */
-  resize(name: string, size_bytes: number, operation: Operation): Promise<Volume>;
+  resize(name: string, size_bytes: number, operation: Operation): Promise<ResizedVolume>;
   /**
    * Makes a volume usable for a client of its own, besides containers, until {@linkcode unmount}; also over a restart.
    * Again for the same client is success.

@@ -11,7 +11,7 @@ import { findVolumeRow, namedVolume, type VolumeRow, volumeRow } from "./volume_
 /**
  * Raises the limit of a volume, online; the caller holds its lock.
  *
- * @returns the size that it has now.
+ * @returns whether its file system grows at its next mount only: growing a mounted ext4 needs CAP_SYS_RESOURCE.
  * @throws `UNSUPPORTED` (it has no size of its own), `INVALID_ARGUMENT` (smaller), `RESOURCE_EXHAUSTED`.
  */
 export async function resizeVolume(
@@ -19,12 +19,12 @@ export async function resizeVolume(
   name: string,
   size_bytes: number,
   operation: Operation,
-): Promise<void> {
+): Promise<{ readonly pending: boolean }> {
   const attempted = `Cannot resize volume "${name}" to ${size_bytes} bytes`;
   const row = volumeRow(room.store, name);
   assertLocal(attempted, row);
   const { from, path } = await sizeOf(room, row, attempted, operation);
-  if (size_bytes === from) return;
+  if (size_bytes === from) return { pending: false };
   if (size_bytes < from) {
     throw new LaminaError(
       "INVALID_ARGUMENT",
@@ -35,10 +35,10 @@ export async function resizeVolume(
   }
   const intent = await room.store.write((tx) => beginIntent(tx, "volume.resize", name, {}));
   faultPoint("volume.resize_begun");
-  let now_bytes = from;
+  let now_bytes = from, pending = false;
   try {
     const backing = await room.local.trees.backingOf(path);
-    ({ size_bytes: now_bytes } = await backing.grow(path, size_bytes, operation));
+    ({ size_bytes: now_bytes, pending } = await backing.grow(path, size_bytes, operation));
     faultPoint("volume.resized");
   } finally {
     await room.store.write((tx) => finish(tx, intent, now_bytes));
@@ -50,6 +50,7 @@ export async function resizeVolume(
     name,
     attributes: { size_bytes: String(now_bytes) },
   });
+  return { pending: pending && room.local.isMounted(namedVolume(row)) };
 }
 
 /** What the kernel enforces by now is what the volume has. */

@@ -3,6 +3,7 @@ import { LocalCopies } from "../../drivers/volume/named/local/local_copies.ts";
 import { kindOf } from "../../drivers/volume/named/local/local_place.ts";
 import { parseId, VolumeName } from "../core/ids.ts";
 import type {
+  ResizedVolume,
   Volume,
   VolumeFilters,
   VolumePruneOptions,
@@ -78,10 +79,10 @@ export class Volumes implements VolumeService {
     return this.inspect(to);
   }
 
-  async resize(name: string, size_bytes: number, operation: Operation): Promise<Volume> {
+  async resize(name: string, size_bytes: number, operation: Operation): Promise<ResizedVolume> {
     using _lock = await this.#room.locks.acquire(volumeLock(name), operation.signal);
-    await resizeVolume(this.#room, name, size_bytes, operation);
-    return this.inspect(name);
+    const { pending } = await resizeVolume(this.#room, name, size_bytes, operation);
+    return { ...this.inspect(name), pending };
   }
 
   mount(name: string, client: string, operation: Operation): Promise<string> {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { RemovalResult } from "../../core/specs/image.ts";
 import {
   BackupCompression,
+  ResizedVolume,
   Volume,
   VolumeClone,
   VolumeCreate,
@@ -105,7 +106,7 @@ export const volumeRoutes: readonly Route[] = [
     summary: "Raise the limit of a volume that was made with a size",
     params: volumeParams,
     body: VolumeResize,
-    response: { kind: "json", schema: Volume },
+    response: { kind: "json", schema: ResizedVolume },
     deadline_ms: 600_000,
     handler: ({ runtime, params, body, operation }) =>
       runtime.volumes.resize(params.volume, body.size_bytes, operation),

@@ -1,6 +1,6 @@
 /** `lamina volume …`: volumes themselves. Copies of them (backups, snapshots) are in `volume_copies.ts`. */
 import type { RemovalResult } from "../../core/specs/image.ts";
-import type { Volume, VolumeDetails } from "../../core/specs/volume.ts";
+import type { ResizedVolume, Volume, VolumeDetails } from "../../core/specs/volume.ts";
 import { parseSize } from "../../core/size_text.ts";
 import { apiPath } from "../client.ts";
 import { type Command, command } from "../command.ts";
@@ -161,7 +161,13 @@ const resizeVolume = command({
       throw new UsageError(`${JSON.stringify(text)} is no size`, "write 10g, 500m or a number of bytes");
     }
     const options = { body: { size_bytes }, signal };
-    const volume = await (await client()).json<Volume>("POST", apiPath`/v1/volumes/${name!}/resize`, options);
+    const volume = await (await client()).json<ResizedVolume>("POST", apiPath`/v1/volumes/${name!}/resize`, options);
+    if (volume.pending) {
+      output.warn(
+        "warning: the volume is mounted, and the daemon may not grow it now (ext4 asks for CAP_SYS_RESOURCE). It has " +
+          "its new size when it is mounted the next time",
+      );
+    }
     if (output.asJson) output.json(volume);
     else output.line(`${volume.name} ${sizeLimit(volume)}`);
   },

@@ -66,6 +66,12 @@ export interface VolumeSpace {
   inodes_used?: number;
 }
 
+/** A volume that has grown. */
+export interface ResizedVolume extends Volume {
+  /** Its file system takes the new size at its next mount only: this process may not grow it while it is mounted. */
+  pending: boolean;
+}
+
 /** What a backup shows. */
 export type VolumeConsistency =
   /** One instant: a snapshot was archived. */

@@ -74,6 +74,13 @@ export const VolumeResize = z.strictObject({
   size_bytes: z.int().positive().max(2 ** 53 - 1).describe("At least what it has"),
 }).meta({ id: "VolumeResize" });
 
+/** A volume that has grown. */
+export const ResizedVolume = Volume.extend({
+  pending: z.boolean().describe("Its file system takes the new size at its next mount only"),
+}).meta({ id: "ResizedVolume" });
+/** See the schema of the same name. */
+export type ResizedVolume = z.infer<typeof ResizedVolume>;
+
 /** Body of a snapshot. */
 export const VolumeSnapshotRequest = z.strictObject({
   name: VolumeName.optional().describe("Absent: the time"),

@@ -92,7 +92,7 @@ export function fakeRuntime(): FakeRuntime {
       remove: note("volumes.remove", () => Promise.resolve(removal)),
       prune: note("volumes.prune", () => Promise.resolve(removal)),
       rename: note("volumes.rename", (_name, to) => Promise.resolve(fakeVolume(to))),
-      resize: note("volumes.resize", (name) => Promise.resolve(fakeVolume(name))),
+      resize: note("volumes.resize", (name) => Promise.resolve({ ...fakeVolume(name), pending: false })),
       mount: note("volumes.mount", () => Promise.resolve("/data")),
       unmount: note("volumes.unmount", () => Promise.resolve()),
       backup: note(
@@ -107,6 +107,26 @@ export function fakeRuntime(): FakeRuntime {
       snapshots: note("volumes.snapshots", () => [fakeSnapshot()]),
       removeSnapshot: note("volumes.removeSnapshot", () => Promise.resolve()),
       clone: note("volumes.clone", (_name, to) => Promise.resolve(fakeVolume(to.name))),
+    },
+    operations: {
+      list: note("operations.list", () => [{
+        key: "uid/cache",
+        name: "volume_mount",
+        plugin: "kubernetes.io/empty-dir",
+        state: "backoff" as const,
+        attempts: 2,
+        since: "2024-01-01T00:00:00.000Z",
+        next_at: "2024-01-01T00:00:01.000Z",
+        last_error: "Cannot mount",
+      }]),
+      volumesInUse: note("operations.volumesInUse", () => [{
+        workload: { kind: "pod" as const, uid: "uid", name: "default/web" },
+        volume: "cache",
+        plugin: "kubernetes.io/empty-dir",
+        state: "Mounted" as const,
+        path: "/root/pods/uid/volumes/cache",
+      }]),
+      metrics: note("operations.metrics", () => "lamina_volumes 1\n"),
     },
     claims: {
       capacity: note("claims.capacity", () =>
@@ -129,26 +149,6 @@ export function fakeRuntime(): FakeRuntime {
         yield { type: "added" as const, object: fakeObject() };
       }),
       events: note("objects.events", () => []),
-    },
-    operations: {
-      list: note("operations.list", () => [{
-        key: "uid/cache",
-        name: "volume_mount",
-        plugin: "kubernetes.io/empty-dir",
-        state: "backoff" as const,
-        attempts: 2,
-        since: "2024-01-01T00:00:00.000Z",
-        next_at: "2024-01-01T00:00:01.000Z",
-        last_error: "Cannot mount",
-      }]),
-      volumesInUse: note("operations.volumesInUse", () => [{
-        workload: { kind: "pod" as const, uid: "uid", name: "default/web" },
-        volume: "cache",
-        plugin: "kubernetes.io/empty-dir",
-        state: "Mounted" as const,
-        path: "/root/pods/uid/volumes/cache",
-      }]),
-      metrics: note("operations.metrics", () => "lamina_volumes 1\n"),
     },
     system: {
       info: note("system.info", fakeInfo),
@@ -248,8 +248,8 @@ function fakeVolume(name: string): Volume {
     scope: "local",
     options: {},
     labels: {},
-    usable: true,
     mountpoint: `/root/volumes/${name}/_data`,
+    usable: true,
     anonymous: false,
     created_at: "2024-01-01T00:00:00Z",
     used_by: [],
