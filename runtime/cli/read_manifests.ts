@@ -44,9 +44,12 @@ export async function readManifests(paths: readonly string[], options: ReadOptio
     }
   }
   if (wrong.length > 0) {
+    if (wrong.length === 1) throw new LaminaError("INVALID_ARGUMENT", wrong[0]!);
     const more = wrong.length > 10 ? `\n  and ${wrong.length - 10} more` : "";
-    const all = wrong.length === 1 ? wrong[0]! : `\n  ${wrong.slice(0, 10).join("\n  ")}${more}`;
-    throw new LaminaError("INVALID_ARGUMENT", `${all}${wrong.length === 1 ? "" : "\nNothing was applied"}`);
+    throw new LaminaError(
+      "INVALID_ARGUMENT",
+      `${wrong.length} objects are invalid, nothing was sent:\n  ${wrong.slice(0, 10).join("\n  ")}${more}`,
+    );
   }
   if (objects.length === 0) throw new UsageError(`There are no objects in ${paths.join(", ")}`);
   return objects;

@@ -16,6 +16,7 @@ import { podOf, type ResolvedVolumes, resolveVolumes } from "./resolve_volumes.t
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 60_000;
 const DEFAULT_GRACE_S = 30;
+const TELL_AFTER_MS = 2000;
 
 /** See the head of the file. */
 export class PodWorker {
@@ -32,6 +33,7 @@ export class PodWorker {
   readonly #wait = new AbortController();
   #resolved: ResolvedVolumes | undefined;
   #isWaiting = false;
+  #unresolvedSince_ms: number | undefined;
   #paths: ReadonlyMap<string, string> | undefined;
   /** What the volume manager last reported. */
   #trouble: string | undefined;
@@ -114,7 +116,6 @@ export class PodWorker {
   wake(): void {
     if (this.#closed) return;
     this.#dirty = true;
-    clearTimeout(this.#timer);
     this.#run ??= this.#loop();
   }
 
@@ -164,7 +165,7 @@ export class PodWorker {
     this.desire();
     this.#awaitVolumes();
     const unresolved = [...this.#resolved!.unresolved.values()];
-    if (unresolved.length > 0) this.#tell("Warning", "FailedMount", unresolved.join("; "));
+    this.#tellUnresolved(unresolved);
     if (this.#paths !== undefined) {
       const all = containersOf(this.#pod.spec);
       await Promise.all(all.map((container) => this.#bringUpContainer(container, operation)));
@@ -172,6 +173,17 @@ export class PodWorker {
     operation.signal.throwIfAborted();
     await this.#writeStatus(unresolved[0] ?? this.#trouble);
     if (!this.isIncomplete) this.#retry_ms = FIRST_RETRY_MS;
+  }
+
+  /** That a claim is being bound is nothing to tell; that it stays unbound is. */
+  #tellUnresolved(reasons: readonly string[]): void {
+    if (reasons.length === 0) this.#unresolvedSince_ms = undefined;
+    else if (this.#unresolvedSince_ms === undefined) {
+      this.#unresolvedSince_ms = Date.now();
+      this.#wakeIn(TELL_AFTER_MS);
+    } else if (Date.now() - this.#unresolvedSince_ms >= TELL_AFTER_MS) {
+      this.#tell("Warning", "FailedMount", reasons.join("; "));
+    }
   }
 
   /** Once; when the volumes are there, the pod goes on. */
@@ -274,10 +286,14 @@ export class PodWorker {
   }
 
   #again(): void {
+    this.#wakeIn(this.#retry_ms);
+    this.#retry_ms = Math.min(this.#retry_ms * 2, LAST_RETRY_MS);
+  }
+
+  #wakeIn(delay_ms: number): void {
     if (this.#closed) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.wake(), this.#retry_ms);
-    this.#retry_ms = Math.min(this.#retry_ms * 2, LAST_RETRY_MS);
+    this.#timer = setTimeout(() => this.wake(), delay_ms);
   }
 
   /** @param once What it is about; the same about it is told once. */
