@@ -9,6 +9,8 @@ const absolutePath = z.string().max(4096).regex(/^\/[^\0]*$/, "must be an absolu
 export const ServeConfig = z.strictObject({
   root: absolutePath.optional(),
   socket: absolutePath.optional(),
+  docker_socket: absolutePath.optional(),
+  plugin_socket: absolutePath.optional(),
   storage_driver: z.string().min(1).max(64).optional(),
   mounter: z.enum(["command", "libc"]).optional(),
   storage_options: z.record(z.string(), z.string()).optional(),

@@ -44,6 +44,7 @@ export const IDIOM_RULES: readonly IdiomRule[] = [
   {
     rule: "the field's own words: storage driver, snapshot, rootfs",
     pattern: /graph ?driver|snapshotter\b(?!')|root ?file ?system directory/i,
-    where: shipped,
+    // Docker's dialect has Docker's words.
+    where: (path) => shipped(path) && !path.startsWith("runtime/api/docker/"),
   },
 ];

@@ -26,7 +26,11 @@ export const PACKAGES: readonly PackageNeed[] = [
   { name: "containerd", reason: "a peer to measure beside", purposes: ["peers"] },
   { name: "cpio", reason: "packs the guest's first files", purposes: ["test", "vm"] },
   { name: "crun", reason: "runs an OCI bundle on a Lamina rootfs", purposes: ["test"] },
-  { name: "docker.io", reason: "a peer to measure beside", purposes: ["peers"] },
+  {
+    name: "docker.io",
+    reason: "the docker command line, a client of ours; a peer to measure beside",
+    purposes: ["test", "peers"],
+  },
   { name: "e2fsprogs", reason: "mkfs.ext4: the journaled scratch file system", purposes: ["test", "vm", "bench"] },
   { name: "erofs-utils", reason: "mkfs.erofs: the project as the guest's disk", purposes: ["test", "vm"] },
   { name: "fish", reason: "reads its completions", purposes: ["test"] },

@@ -1,5 +1,7 @@
 /** `lamina serve`: the daemon. */
 import { errorChain } from "../../api/log.ts";
+import type { Router } from "../../api/router.ts";
+import type { FurtherSocket } from "../../api/server.ts";
 import { shareAllocatorArenas } from "../../host/allocator.ts";
 import { command } from "../command.ts";
 import { UsageError } from "../parse.ts";
@@ -18,6 +20,18 @@ export const serveCommand = command({
     "Logs to standard error: text on a terminal, JSON lines otherwise. Stops on SIGTERM or SIGINT: what runs is " +
     "finished, or rolled back after --stop-timeout; a second signal ends it at once, and the next start cleans up.",
   flags: {
+    "docker-socket": {
+      kind: "text",
+      value: "PATH",
+      help: "Also speak the Docker Engine API there, for the docker command line",
+      complete: "file",
+    },
+    "plugin-socket": {
+      kind: "text",
+      value: "PATH",
+      help: "Also be a Docker volume plugin there, e.g. /run/docker/plugins/lamina.sock",
+      complete: "file",
+    },
     "storage-driver": { kind: "text", value: "NAME", help: "overlay, vfs, …; default: the best that this host can" },
     "storage-opt": { kind: "list", value: "K=V", help: "Option of the storage driver" },
     mounter: {
@@ -36,6 +50,7 @@ export const serveCommand = command({
   examples: [
     ["serve", "the default root and socket, as root"],
     ["serve --root /srv/lamina --socket /run/lamina/lamina.sock", "places of your choice"],
+    ["serve --docker-socket /run/lamina/docker.sock", "docker -H unix:///run/lamina/docker.sock volume ls"],
     ["serve --storage-driver vfs --log-level debug", "plain copies, and every request in the log"],
   ],
   async run({ flags, place, output, log, signal }) {
@@ -48,13 +63,19 @@ export const serveCommand = command({
     const socket = place.socketGiven ? place.socket : config.socket ?? place.socket;
     const grace_ms = stopTimeout(flags["stop-timeout"]) ?? config.stop_timeout_ms ?? DEFAULT_STOP_TIMEOUT_MS;
     const storageOptions = { ...config.storage_options, ...keyValues("--storage-opt", flags["storage-opt"]) };
+    const dockerSocket = flags["docker-socket"] ?? config.docker_socket;
+    const pluginSocket = flags["plugin-socket"] ?? config.plugin_socket;
+    const sockets = [socket, dockerSocket, pluginSocket].filter((path) => path !== undefined);
+    if (new Set(sockets).size < sockets.length) {
+      throw new UsageError("--socket, --docker-socket and --plugin-socket need different paths");
+    }
     const [{ createRuntime }, { serveUnix }, { prepareSocketPath }] = await Promise.all([
       import("../../runtime.ts"),
       import("../../api/server.ts"),
       import("../../api/socket_path.ts"),
     ]);
     // A socket that cannot be had is known before the root is opened and recovered.
-    await prepareSocketPath(socket);
+    for (const path of sockets) await prepareSocketPath(path);
     using stop = new StopRequest(signal, log);
     await using runtime = await createRuntime({
       root,
@@ -64,10 +85,23 @@ export const serveCommand = command({
       // The server has waited already: what runs now was aborted and did not listen.
       shutdownGrace_ms: 0,
     });
-    const server = await serveUnix({ socketPath: socket, runtime, log, grace_ms, signal: stop.signal });
+    const further: FurtherSocket[] = [];
+    if (dockerSocket !== undefined) {
+      const { DockerRouter } = await import("../../api/docker/router.ts");
+      const dialect = (router: Router) => new DockerRouter({ runtime, router, log }).fetch;
+      further.push({ socketPath: dockerSocket, dialect });
+    }
+    if (pluginSocket !== undefined) {
+      const { PluginRouter } = await import("../../api/plugin/plugin_router.ts");
+      const dialect = (router: Router) => new PluginRouter({ runtime, router, log }).fetch;
+      further.push({ socketPath: pluginSocket, dialect });
+    }
+    const server = await serveUnix({ socketPath: socket, further, runtime, log, grace_ms, signal: stop.signal });
     const info = runtime.system.info();
     log.info("ready", {
       socket,
+      docker_socket: dockerSocket,
+      plugin_socket: pluginSocket,
       root,
       pid: Deno.pid,
       version: info.version,
