@@ -32,7 +32,8 @@ sizes AS (
 SELECT images.id, json_extract(CAST(config AS TEXT), '$.created') AS created, imported_at_ms, platform,
        COALESCE(sizes.layers, 0) AS layers, COALESCE(sizes.size_bytes, 0) AS size_bytes,
        COALESCE(sizes.unique_bytes, 0) AS unique_bytes,
-       (SELECT COUNT(*) FROM containers WHERE containers.image_id = images.id) AS containers,
+       (SELECT COUNT(*) FROM (SELECT id FROM containers WHERE containers.image_id = images.id
+        UNION SELECT container_id FROM container_images WHERE container_images.image_id = images.id)) AS containers,
        (SELECT json_group_array(name ORDER BY name) FROM image_references
         WHERE image_references.image_id = images.id) AS reference_list
 FROM images LEFT JOIN sizes ON sizes.image_id = images.id

@@ -1,4 +1,5 @@
 /** Compares the rows of layers with the driver's snapshots and the recipes of the original archives. */
+import { VIEW_PREFIX } from "../container/image_mounts.ts";
 import { isLaminaError, messageOf } from "../core/errors.ts";
 import type { Digest, SnapshotKey } from "../core/ids.ts";
 import type { Operation } from "../core/operation.ts";
@@ -52,7 +53,9 @@ export async function checkLayers(
   // What is being imported or committed has snapshots before it has layers.
   if (room.gate.running > 1) return findings;
   for await (const { key } of driver.walk()) {
-    if (key.startsWith("container/") || store.get("SELECT 1 FROM layers WHERE chain_id = ?", key) !== undefined) {
+    // Those of containers are looked at with these.
+    const ofContainer = key.startsWith("container/") || key.startsWith(VIEW_PREFIX);
+    if (ofContainer || store.get("SELECT 1 FROM layers WHERE chain_id = ?", key) !== undefined) {
       continue;
     }
     findings.push({
