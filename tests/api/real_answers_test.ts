@@ -1,5 +1,6 @@
 /** Every answer of a real runtime fits the schema that the API publishes. */
 import { assert, assertEquals } from "@std/assert";
+import { KUBE_KINDS } from "../../runtime/core/specs/kube/kinds.ts";
 import { Router } from "../../runtime/api/router.ts";
 import { ROUTES } from "../../runtime/api/route_table.ts";
 import { join } from "@std/path/posix";
@@ -63,6 +64,11 @@ rootTest("every route answers on a real root, by its schema", async () => {
   const { id } = await json("POST", "/v1/unions", union);
   assertEquals((await json("GET", "/v1/unions")).length, 1);
   await json("DELETE", `/v1/unions/${id}`);
+  await objectsOfEachKind(json);
+  for (const path of ["/v1/object-events", "/v1/capacity", "/v1/operations", "/v1/volumes-in-use"]) {
+    await json("GET", path);
+  }
+  await bytes("GET", "/v1/metrics");
   assertEquals((await json("POST", "/v1/migrate", { to: "vfs" })).containers, 1);
   assertEquals(await json("DELETE", "/v1/migrate"), { abandoned: false });
   await json("POST", "/v1/check", { deep: true });
@@ -85,3 +91,31 @@ rootTest("every route answers on a real root, by its schema", async () => {
   assertEquals(missed.map(({ id }) => id), [], "every route was called");
   assertEquals(router.active, 0);
 });
+
+/** Applies, reads and deletes one of each. */
+async function objectsOfEachKind(json: (method: string, path: string, body?: unknown) => Promise<unknown>) {
+  const claim = {
+    accessModes: ["ReadWriteOnce"],
+    resources: { requests: { storage: "1Mi" } },
+    storageClassName: "none",
+  };
+  const bodies: Record<string, Record<string, unknown>> = {
+    StorageClass: { provisioner: "kubernetes.io/no-provisioner" },
+    PersistentVolume: {
+      spec: { capacity: { storage: "1Mi" }, accessModes: ["ReadWriteOnce"], local: { path: "/nowhere" } },
+    },
+    ConfigMap: { data: { key: "value" } },
+    Secret: { stringData: { key: "value" } },
+    VolumeSnapshot: { spec: { source: { persistentVolumeClaimName: "absent" } } },
+    PersistentVolumeClaim: { spec: claim },
+    Pod: { spec: { containers: [{ name: "c", image: SMALL_IMAGE }], volumes: [{ name: "v", emptyDir: {} }] } },
+  };
+  for (const { kind, apiVersion, plural, namespaced } of KUBE_KINDS) {
+    const one = namespaced ? `/v1/${plural}/default/one` : `/v1/${plural}/one`;
+    await json("PUT", one, { apiVersion, kind, metadata: { name: "one" }, ...bodies[kind] });
+    await json("GET", one);
+    await json("GET", `/v1/${plural}`);
+    if (namespaced) await json("GET", `/v1/${plural}/default`);
+    await json("DELETE", one);
+  }
+}
