@@ -24,31 +24,11 @@ import { type ByteString, byteStringFromText } from "../core/bytes.ts";
 import { LaminaError } from "../core/errors.ts";
 import { hostError } from "./errno_errors.ts";
 import { faultPoint } from "./faults.ts";
-import { chmodFd, chownFd, mkdirAt, renameAt, rmdirAt, symlinkAt, unlinkAt, writeFd } from "./fs_change_calls.ts";
-import {
-  closeFd,
-  openAt,
-  openDirectoryAt,
-  openToReadAt,
-  readDirectory,
-  readFd,
-  readlinkAt,
-  statxAt,
-  statxAtIfPresent,
-  statxFd,
-} from "./fs_calls.ts";
+import { chmodFd, chownFd, mkdirAt, renameAt, symlinkAt, unlinkAt, writeFd } from "./fs_change_calls.ts";
+import { closeFd, openAt, openDirectoryAt, readDirectory, readlinkAt, statxAt, statxFd } from "./fs_calls.ts";
 import { isErrno, slowLibc } from "./libc.ts";
-import {
-  AT_FDCWD,
-  O_CREAT,
-  O_EXCL,
-  O_NOFOLLOW,
-  O_RDONLY,
-  O_WRONLY,
-  openat2,
-  RESOLVE_BENEATH,
-  RESOLVE_NO_SYMLINKS,
-} from "./openat2.ts";
+import { AT_FDCWD, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } from "./openat2.ts";
+import { listTree, openBelow, removeAt, sameContent, statxBelow, tryRemove } from "./small_trees.ts";
 
 /** How files are written. */
 export interface AtomicWriteOptions extends AtomicOwnership {
@@ -282,78 +262,4 @@ const MOST_OPEN = 128;
 
 function name(text: string): ByteString {
   return byteStringFromText(text);
-}
-
-function openBelow(top: number, path: string, flags: number): number {
-  return openat2(top, name(path), { flags, resolve: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS });
-}
-
-function statxBelow(top: number, path: string) {
-  const slash = path.lastIndexOf("/");
-  if (slash < 0) return statxAt(top, name(path));
-  const parent = openBelow(top, path.slice(0, slash), O_RDONLY);
-  try {
-    return statxAt(parent, name(path.slice(slash + 1)));
-  } finally {
-    closeFd(parent);
-  }
-}
-
-function sameContent(top: number, path: string, content: Uint8Array): boolean {
-  const slash = path.lastIndexOf("/");
-  const parent = slash < 0 ? top : openBelow(top, path.slice(0, slash), O_RDONLY);
-  try {
-    const fd = openToReadAt(parent, name(path.slice(slash + 1)));
-    try {
-      const found = new Uint8Array(content.length + 1);
-      let length = 0;
-      for (let count = -1; count !== 0 && length < found.length; length += count) {
-        count = readFd(fd, found.subarray(length));
-      }
-      return length === content.length && content.every((byte, at) => found[at] === byte);
-    } finally {
-      closeFd(fd);
-    }
-  } finally {
-    if (parent !== top) closeFd(parent);
-  }
-}
-
-/** All paths in a directory, as byte strings. */
-function listTree(top: number, prefix = ""): string[] {
-  return readDirectory(top).flatMap((entry) => {
-    const path = prefix + entry;
-    if (statxAt(top, entry).type !== "directory") return [path];
-    const fd = openDirectoryAt(top, entry);
-    try {
-      return [path, ...listTree(fd, `${path}/`)];
-    } finally {
-      closeFd(fd);
-    }
-  });
-}
-
-function tryRemove(dirFd: number, entry: ByteString): void {
-  try {
-    removeAt(dirFd, entry);
-  } catch (error) {
-    if (!(error instanceof Error)) throw error;
-  }
-}
-
-/** Deletes a small tree or a name. Absent: success. Never through a link, never across a mount. */
-function removeAt(dirFd: number, entry: ByteString): void {
-  const status = statxAtIfPresent(dirFd, entry);
-  if (status === undefined) return;
-  if (status.type !== "directory") return unlinkAt(dirFd, entry);
-  if (status.mountRoot) {
-    throw new LaminaError("CONFLICT", `Cannot remove ${JSON.stringify(entry)}: it is a mount point`);
-  }
-  const fd = openDirectoryAt(dirFd, entry);
-  try {
-    for (const inner of readDirectory(fd)) removeAt(fd, inner);
-  } finally {
-    closeFd(fd);
-  }
-  rmdirAt(dirFd, entry);
 }
