@@ -12,8 +12,10 @@ export type Match =
 
 /** What the decision depends on besides the claim. */
 export interface MatchWorld {
-  /** Those that nobody was given in this round. */
+  /** Those that nobody has or was given in this round, those that are reserved for the claim, and the one that it names. */
   readonly volumes: readonly Volume[];
+  /** How many there are besides, which others have; for the message. */
+  readonly claimed?: number;
   readonly classes: readonly Class[];
   readonly node: NodeView;
   /** Names of the provisioners that there are. */
@@ -163,12 +165,13 @@ export function misfitOf(
 /** How many volumes are named one by one. */
 const MAX_NAMED = 4;
 
-function whyNoneFits(claim: Claim, className: string, { volumes, node }: MatchWorld): string {
-  if (volumes.length === 0) return "there are no volumes";
-  // Those that are free come first: the others are nothing to wonder about.
+function whyNoneFits(claim: Claim, className: string, { volumes, claimed = 0, node }: MatchWorld): string {
+  // Those that others have are nothing to wonder about.
   const free = volumes.filter((volume) => volume.claim === undefined);
+  const others = claimed + volumes.length - free.length;
   if (free.length === 0) {
-    return volumes.length === 1 ? "the only volume is claimed" : `all ${volumes.length} volumes are claimed`;
+    if (others === 0) return "there are no volumes";
+    return others === 1 ? "the only volume is claimed" : `all ${others} volumes are claimed`;
   }
   const reasons = free.slice(0, MAX_NAMED).map((volume) =>
     `${volume.name}: ${

@@ -54,12 +54,16 @@ export function plan(world: World): Action[] {
   const actions: Action[] = [];
   const index = indexOf(world);
   const given = new Set<string>();
-  const free = () => world.volumes.filter(({ name }) => !given.has(name) && !index.duplicates.has(name));
+  const free = world.volumes.filter(({ name, claim }) => claim === undefined && !index.duplicates.has(name));
   // Who came first is served first.
-  for (const claim of [...world.claims].sort((a, b) => a.created.localeCompare(b.created))) {
+  for (const claim of [...world.claims].sort(byAge)) {
     const action = planClaim(claim, world, index, free);
     if (action === undefined) continue;
-    if (action.kind === "bind") given.add(action.volume.name);
+    if (action.kind === "bind") {
+      given.add(action.volume.name);
+      const at = free.indexOf(action.volume);
+      if (at >= 0) free.splice(at, 1);
+    }
     actions.push(action);
   }
   for (const volume of world.volumes) {
@@ -74,11 +78,18 @@ export function plan(world: World): Action[] {
   return actions;
 }
 
+/** Times are text of one form: their order is the texts'. */
+function byAge(a: { readonly created: string }, b: { readonly created: string }): number {
+  return a.created < b.created ? -1 : a.created > b.created ? 1 : 0;
+}
+
 interface Index {
   readonly claims: ReadonlyMap<string, Claim>;
   readonly volumes: ReadonlyMap<string, Volume>;
   readonly classes: ReadonlyMap<string, Class>;
   readonly snapshots: ReadonlyMap<string, Snapshot>;
+  /** By `namespace/name` of the claim that they name. */
+  readonly reserved: ReadonlyMap<string, readonly Volume[]>;
   /** Volumes that show the storage of another one; name of that. */
   readonly twins: ReadonlyMap<string, string>;
   /** Those of them that are given to nobody, because the other one is older. */
@@ -88,8 +99,13 @@ interface Index {
 
 function indexOf({ claims, volumes, classes, snapshots, provisioners }: World): Index {
   const duplicates = new Map<string, string>(), twins = new Map<string, string>();
-  const first = new Map<string, string>();
-  for (const volume of [...volumes].sort((a, b) => a.created.localeCompare(b.created))) {
+  const first = new Map<string, string>(), reserved = new Map<string, Volume[]>();
+  for (const volume of volumes) {
+    if (volume.claim === undefined) continue;
+    const key = `${volume.claim.namespace}/${volume.claim.name}`;
+    reserved.set(key, [...reserved.get(key) ?? [], volume]);
+  }
+  for (const volume of [...volumes].sort(byAge)) {
     const place = (volume.source.local as { path?: string } | undefined)?.path;
     if (place === undefined) continue;
     const other = first.get(place);
@@ -106,13 +122,14 @@ function indexOf({ claims, volumes, classes, snapshots, provisioners }: World): 
     volumes: new Map(volumes.map((one) => [one.name, one])),
     classes: new Map(classes.map((one) => [one.name, one])),
     snapshots: new Map(snapshots.map((one) => [one.key, one])),
+    reserved,
     twins,
     duplicates,
     provisioners: new Set(provisioners),
   };
 }
 
-function planClaim(claim: Claim, world: World, index: Index, free: () => Volume[]): Action | undefined {
+function planClaim(claim: Claim, world: World, index: Index, free: readonly Volume[]): Action | undefined {
   const users = world.users.get(claim.key) ?? [];
   if (claim.deleting) return planDeletion(claim, users, world);
   const volume = claim.volume === undefined ? undefined : index.volumes.get(claim.volume);
@@ -126,9 +143,12 @@ function planClaim(claim: Claim, world: World, index: Index, free: () => Volume[
   }
   const { classes, node, provisioners } = world;
   const hasConsumer = users.some(({ deleting }) => !deleting);
+  const reserved = (index.reserved.get(claim.key) ?? []).filter((one) => isReservedFor(one, claim));
+  const named = volume === undefined || free.includes(volume) || reserved.includes(volume) ? [] : [volume];
   // What was begun for it is finished: otherwise it would be forgotten.
-  const volumes = claim.finalizers.includes(PROVISIONING) ? free().filter((one) => isReservedFor(one, claim)) : free();
-  const found = match(claim, { volumes, classes, node, provisioners, hasConsumer });
+  const volumes = claim.finalizers.includes(PROVISIONING) ? reserved : [...free, ...reserved, ...named];
+  const claimed = world.volumes.length - volumes.length;
+  const found = match(claim, { volumes, claimed, classes, node, provisioners, hasConsumer });
   if (found.kind === "bind") return { kind: "bind", claim, volume: found.volume };
   if (found.kind === "wait") {
     const { type, reason, message } = found;
