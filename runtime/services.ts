@@ -23,7 +23,7 @@ import type {
   ImportResult,
   RemovalResult,
 } from "./core/model/image.ts";
-import type { ApplyResult, KubeObject, ObjectEventRecord, WatchLine } from "./core/model/object.ts";
+import type { ObjectService } from "./core/model/object.ts";
 import type { OperationStatus, VolumeStatus } from "./core/model/workload.ts";
 import type { Union, UnionRequest } from "./core/model/union.ts";
 import type {
@@ -285,55 +285,6 @@ export interface UnionService {
   list(): Union[];
   /** Takes one away, by id or target. @throws `NOT_FOUND`; `CONFLICT` while it is in use, unless `lazy`. */
   unmount(union: string, options: { readonly lazy: boolean }, operation: Operation): Promise<void>;
-}
-
-/** How an object is applied. */
-export interface ApplyOptions {
-  /** Say what would be done, and do nothing. */
-  readonly dryRun: boolean;
-}
-
-/** Which objects are meant. */
-export interface ObjectFilter {
-  /** `Pod`, … */
-  readonly kind?: string;
-  /** Absent: all of them. */
-  readonly namespace?: string;
-  /** Absent: all of them. */
-  readonly name?: string;
-}
-
-/** Objects of Kubernetes v1 that were applied. Controllers bring the node to what they say. */
-export interface ObjectService {
-  /**
-   * Makes an object, or changes the one of its name: fields that are given are set, those that were given the last time
-   * and are not any more go, those that others have set stay.
-   *
-   * @param object As in a manifest.
-   * @throws `INVALID_ARGUMENT` naming each wrong field; `CONFLICT` (a field that cannot change, another uid or
-   * resourceVersion than given, being deleted); then nothing has changed.
-   */
-  apply(object: unknown, options: ApplyOptions, operation: Operation): Promise<ApplyResult>;
-  /** One object. @param namespace Empty for kinds that have none. @throws `NOT_FOUND` */
-  get(kind: string, namespace: string, name: string): KubeObject;
-  /** All of a kind, or of a kind in a namespace, by namespace and name. */
-  list(kind: string, namespace?: string): KubeObject[];
-  /**
-   * Deletes an object. Where a controller has to take something down first, it is only marked, and goes later.
-   *
-   * @returns `gone`: it is not there any more.
-   * @throws `NOT_FOUND`
-   */
-  delete(
-    kind: string,
-    namespace: string,
-    name: string,
-    operation: Operation,
-  ): Promise<{ readonly object: KubeObject; readonly gone: boolean }>;
-  /** The objects that fit, each as `added`, a `bookmark`, and then every change, until the signal aborts. */
-  watch(filter: ObjectFilter & { readonly kind: string }, signal: AbortSignal): AsyncIterable<WatchLine>;
-  /** What happened to objects lately; the last is the latest. */
-  events(filter: ObjectFilter): ObjectEventRecord[];
 }
 
 /** Claims, and the volumes that are made for them. */

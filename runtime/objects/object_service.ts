@@ -1,12 +1,19 @@
 /** Objects as their authors use them: apply, read, delete, watch. */
 import type { ObjectKey } from "../../drivers/volume/port.ts";
 import { LaminaError } from "../core/errors.ts";
-import type { ApplyResult, KubeObject, ObjectEventRecord, WatchLine } from "../core/model/object.ts";
+import type {
+  ApplyOptions,
+  ApplyResult,
+  KubeObject,
+  ObjectEventRecord,
+  ObjectFilter,
+  ObjectService,
+  WatchLine,
+} from "../core/model/object.ts";
 import type { Operation } from "../core/operation.ts";
 import { refuseImmutable } from "../core/specs/kube/immutable.ts";
 import { kubeKind } from "../core/specs/kube/kinds.ts";
 import { type JsonObject, parseKubeObject } from "../core/specs/kube/parse_object.ts";
-import type { ApplyOptions, ObjectFilter, ObjectService } from "../services.ts";
 import { ChangeQueue } from "./change_queue.ts";
 import { refuseExpansion } from "./expansion.ts";
 import { mergeApplied, sameJson } from "./merge.ts";

@@ -1,4 +1,5 @@
 /** Applied objects as a program sees them that uses Lamina as a library; see `container.ts` in this folder. */
+import type { Operation } from "../operation.ts";
 
 /** What every stored object has. `metadata.uid`, `resourceVersion` and `creationTimestamp` are set by the store. */
 export interface KubeObject {
@@ -26,6 +27,7 @@ export interface KubeObject {
   readonly spec?: Readonly<Record<string, unknown>>;
   /** What is. */
   readonly status?: Readonly<Record<string, unknown>>;
+  /** What the kind has besides: `data`, `provisioner`, … */
   readonly [field: string]: unknown;
 }
 
@@ -69,4 +71,53 @@ export interface ObjectEventRecord {
   readonly firstTimestamp: string;
   /** ISO 8601, UTC. */
   readonly lastTimestamp: string;
+}
+
+/** How an object is applied. */
+export interface ApplyOptions {
+  /** Say what would be done, and do nothing. */
+  readonly dryRun: boolean;
+}
+
+/** Which objects are meant. */
+export interface ObjectFilter {
+  /** `Pod`, … */
+  readonly kind?: string;
+  /** Absent: all of them. */
+  readonly namespace?: string;
+  /** Absent: all of them. */
+  readonly name?: string;
+}
+
+/** Objects of Kubernetes v1 that were applied. Controllers bring the node to what they say. */
+export interface ObjectService {
+  /**
+   * Makes an object, or changes the one of its name: fields that are given are set, those that were given the last time
+   * and are not any more go, those that others have set stay.
+   *
+   * @param object As in a manifest.
+   * @throws `INVALID_ARGUMENT` naming each wrong field; `CONFLICT` (a field that cannot change, another uid or
+   * resourceVersion than given, being deleted); then nothing has changed.
+   */
+  apply(object: unknown, options: ApplyOptions, operation: Operation): Promise<ApplyResult>;
+  /** One object. @param namespace Empty for kinds that have none. @throws `NOT_FOUND` */
+  get(kind: string, namespace: string, name: string): KubeObject;
+  /** All of a kind, or of a kind in a namespace, by namespace and name. */
+  list(kind: string, namespace?: string): KubeObject[];
+  /**
+   * Deletes an object. Where a controller has to take something down first, it is only marked, and goes later.
+   *
+   * @returns `gone`: it is not there any more.
+   * @throws `NOT_FOUND`
+   */
+  delete(
+    kind: string,
+    namespace: string,
+    name: string,
+    operation: Operation,
+  ): Promise<{ readonly object: KubeObject; readonly gone: boolean }>;
+  /** The objects that fit, each as `added`, a `bookmark`, and then every change, until the signal aborts. */
+  watch(filter: ObjectFilter & { readonly kind: string }, signal: AbortSignal): AsyncIterable<WatchLine>;
+  /** What happened to objects lately; the last is the latest. */
+  events(filter: ObjectFilter): ObjectEventRecord[];
 }
