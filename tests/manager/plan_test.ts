@@ -127,6 +127,16 @@ const table: ReadonlyArray<readonly [title: string, worlds: string, operations: 
   ["the next one waits for the unmount", "b/v:own@d! | a/v:own@d=M | |", "volume_unmount a/v; b/v is a's"],
   ["and has it then", "b/v:own@d! | | |", "volume_mount b/v"],
   ["two volumes in one pod are one user", "a/x:own@d! a/y:own@d! | a/x:own@d=M | |", "volume_mount a/y"],
+  [
+    "two have it after a crash: one gives it up, the other waits",
+    "a/v:own@d! b/v:own@d! | a/v:own@d=U b/v:own@d=U | |",
+    "volume_unmount b/v; a/v is b's; b/v is a's",
+  ],
+  [
+    "of two that may have it, the one that is up keeps it",
+    "a/v:own@d! b/v:own@d! | a/v:own@d=U b/v:own@d=M | |",
+    "volume_unmount a/v; a/v is b's; b/v is a's",
+  ],
   ["nobody else's device is touched", "a/v:att@d! b/v:att@d! | a/v:att@d=M | d=Y,G |", "b/v is a's"],
 ];
 

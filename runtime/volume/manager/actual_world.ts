@@ -29,6 +29,8 @@ export interface ActualVolume extends ActualFacts {
   readonly plugin: string;
   readonly path: string;
   places: Place[];
+  /** An earlier process may have mounted something here that nobody has looked at since. */
+  isUnknown?: boolean;
 }
 
 /** See {@linkcode DeviceFacts}; likewise. */

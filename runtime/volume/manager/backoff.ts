@@ -61,6 +61,11 @@ export class Failures {
     this.#next.delete(id);
   }
 
+  /** Forgets what is not to be done any more. */
+  keepOnly(due: ReadonlySet<string>): void {
+    for (const id of this.#failures.keys()) if (!due.has(id)) this.clear(id);
+  }
+
   /** Something has changed: the next try may come now. What failed last is remembered until then. */
   retryNow(id: string): void {
     const failure = this.#failures.get(id);

@@ -38,9 +38,9 @@ export class MountSteps {
       await this.#note(entry, before, () => entry.attach = before);
       entry.devicePath = await wanted.plugin.attacher!.attach(wanted.wanted.spec, operation);
     } catch (error) {
+      // What failed for good now may have succeeded before: only what was not there is not there.
       const kind = failureClass(toLaminaError(error, "Cannot attach"));
-      if (kind === "final") entry.attach = "No";
-      if (kind === "transient") entry.attach = before;
+      if (kind === "transient" || (kind === "final" && before === "No")) entry.attach = before;
       throw error;
     }
     // Detaching after a restart needs the device's name.
@@ -65,7 +65,7 @@ export class MountSteps {
       );
     } catch (error) {
       const kind = failureClass(toLaminaError(error, "Cannot mount the device"));
-      if (kind === "final") entry.device = "NotMounted";
+      if (kind === "final" && host.mountIdAt(entry.path) === undefined) entry.device = "NotMounted";
       if (kind === "transient") entry.device = before;
       throw error;
     }
@@ -89,6 +89,7 @@ export class MountSteps {
         faultPoint("manager.row_written");
       }
       const { host } = this.#room;
+      this.#needDevice(wanted);
       host.makePlace(dirname(entry.path), "directory");
       const mounts = (await wanted.plugin.setUp(this.#request(wanted, entry), operation) ?? [])
         .map((mount) => mountAt(mount, this.#targetIn(entry, mount)));
@@ -105,13 +106,17 @@ export class MountSteps {
         ...mounts.map((mount) => ({ target: mount.target, recursive: isRecursive(mount) })),
         { target: entry.path, recursive: false },
       ], entry.places);
+      // Otherwise what was bound is the empty directory that the device was mounted on.
+      this.#needDevice(wanted);
+      entry.isUnknown = false;
       await this.#applyGroup(wanted, entry, operation);
     } catch (error) {
       leave();
       // What is up stays what it is: a failed refresh harms nobody.
       if (entry.state === "Mounted") throw error;
       const kind = failureClass(toLaminaError(error, "Cannot mount"));
-      if (setUp || kind === "uncertain") entry.state = "Uncertain";
+      const isThere = setUp || this.#room.host.mountIdAt(entry.path) !== undefined;
+      if (isThere || kind === "uncertain") entry.state = "Uncertain";
       else if (kind === "final") entry.state = "NotMounted";
       throw error;
     }
@@ -132,6 +137,18 @@ export class MountSteps {
       if (volume.deviceKey === wanted.deviceKey) volume.size_bytes = size_bytes;
     }
     await this.#room.journal.putVolume(entry, this.#boot);
+  }
+
+  /** @throws `UNAVAILABLE` when somebody has unmounted the device that the volume is made from. */
+  #needDevice({ deviceMountable, deviceKey }: DesiredVolume): void {
+    const device = this.#actual.devices.get(deviceKey);
+    if (!deviceMountable || device === undefined) return;
+    const isThere = device.places.every(({ target }) => this.#room.host.mountIdAt(target) !== undefined);
+    if (isThere && device.device === "GloballyMounted") return;
+    device.device = "Uncertain";
+    throw new LaminaError("UNAVAILABLE", `Somebody has unmounted the volume's device at ${device.path}`, {
+      details: { path: device.path, failure_class: "transient" },
+    });
   }
 
   #request(wanted: DesiredVolume, entry: ActualVolume): SetUpRequest {
@@ -183,7 +200,7 @@ export class MountSteps {
   async #missing(entry: ActualVolume, mounts: readonly Mount[], operation: Operation): Promise<Mount[]> {
     const missing: Mount[] = [];
     for (const mount of mounts) {
-      if (missing.length === 0 && await this.#isThere(mount, operation)) continue;
+      if (missing.length === 0 && await this.#isThere(entry, mount, operation)) continue;
       // Below a mount that is still to come there is nothing to be made.
       if (missing.some(({ target }) => mount.target.startsWith(`${target}/`))) {
         missing.push(mount);
@@ -202,15 +219,25 @@ export class MountSteps {
     return missing;
   }
 
-  async #isThere(mount: Mount, operation: Operation): Promise<boolean> {
-    const { host } = this.#room;
-    if (host.mountIdAt(mount.target) === undefined) return false;
+  async #isThere(entry: ActualVolume, mount: Mount, operation: Operation): Promise<boolean> {
+    const { host, mounter } = this.#room;
+    const { signal } = operation;
+    const id = host.mountIdAt(mount.target);
+    if (id === undefined) return false;
     const table = host.mountTable();
-    const entry = topMount(table, mount.target);
-    if (entry === undefined) return false;
-    const source = isBind(mount) ? await abortable(host.canonical(mount.source), operation.signal) : mount.source;
-    if (isMadeBy(entry, mount, source, table)) return true;
-    throw takenPlace(mount.target, describeMount(entry));
+    const top = topMount(table, mount.target);
+    if (top === undefined) return false;
+    const source = isBind(mount) ? await abortable(host.canonical(mount.source), signal) : mount.source;
+    if (isMadeBy(top, mount, source, table)) return true;
+    const place = entry.places.find(({ target }) => target === mount.target);
+    const isOurs = place === undefined
+      ? entry.isUnknown
+      : place.mountId === id || (place.seen?.device === top.device && place.seen.root === top.root);
+    if (!isOurs) throw takenPlace(mount.target, describeMount(top));
+    // Of what is up nobody takes anything away. Otherwise it is what was made from a device that is another one now.
+    if (entry.state === "Mounted") return true;
+    await mounter.unmount([mount.target], { signal });
+    return await this.#isThere(entry, mount, operation);
   }
 
   /** @throws `CONFLICT` when another mount is where ours was seen. */

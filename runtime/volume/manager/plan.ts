@@ -41,6 +41,8 @@ export interface Plan {
   readonly operations: readonly PlannedOperation[];
   /** When the first backoff ends. */
   readonly wakeAt_ms?: number;
+  /** Ids of all that is to be done, now or when what it waits for is over. */
+  readonly due: ReadonlySet<string>;
   /** Volumes that another workload has for itself, and the uid of that workload. */
   readonly exclusive: ReadonlyMap<VolumeKey, string>;
 }
@@ -54,11 +56,14 @@ class Planner {
   readonly #input: PlanInput;
   readonly #operations: PlannedOperation[] = [];
   readonly #taken = new Set<string>();
+  readonly #due = new Set<string>();
   readonly #exclusive = new Map<VolumeKey, string>();
+  readonly #owners: ReadonlyMap<DeviceKey, { readonly uid: string; readonly before?: string }>;
   #wakeAt_ms: number | undefined;
 
   constructor(input: PlanInput) {
     this.#input = input;
+    this.#owners = this.#findOwners();
   }
 
   plan(): Plan {
@@ -66,27 +71,40 @@ class Planner {
     this.#mountVolumes();
     this.#mountRoots();
     if (this.#input.complete) this.#releaseDevices();
-    return { operations: this.#operations, wakeAt_ms: this.#wakeAt_ms, exclusive: this.#exclusive };
+    return {
+      operations: this.#operations,
+      wakeAt_ms: this.#wakeAt_ms,
+      due: this.#due,
+      exclusive: this.#exclusive,
+    };
   }
 
   #unmountVolumes(): void {
     const { volumes, desired } = this.#input;
     for (const actual of volumes.values()) {
       // Under the same name another volume may be wanted by now.
-      if (desired.get(actual.key)?.deviceKey === actual.deviceKey) continue;
+      const wanted = desired.get(actual.key);
+      if (wanted?.deviceKey === actual.deviceKey && !this.#isLeft(wanted, actual)) continue;
       this.#propose("volume_unmount", actual.key, { key: lockKey(actual), volume: actual.key });
     }
   }
 
+  /** Two have what only one may have, after a crash perhaps: whoever is not the owner gives it up. */
+  #isLeft(wanted: DesiredFacts, actual: ActualFacts): boolean {
+    if (!wanted.exclusive || actual.state === "NotMounted") return false;
+    const owner = this.#owners.get(wanted.deviceKey)?.uid;
+    return owner !== undefined && owner !== wanted.workloadUid;
+  }
+
   #mountVolumes(): void {
     const { desired, volumes, devices } = this.#input;
-    const owners = this.#owners();
     for (const wanted of desired.values()) {
       const actual = volumes.get(wanted.key);
       if (actual !== undefined && actual.deviceKey !== wanted.deviceKey) continue;
-      const owner = wanted.exclusive ? owners.get(wanted.deviceKey) : undefined;
-      if (owner !== undefined && owner !== wanted.workloadUid) {
-        this.#exclusive.set(wanted.key, owner);
+      const owner = wanted.exclusive ? this.#owners.get(wanted.deviceKey) : undefined;
+      const other = owner?.uid === wanted.workloadUid ? owner.before : owner?.uid;
+      if (other !== undefined) {
+        this.#exclusive.set(wanted.key, other);
         continue;
       }
       const key = lockKey(wanted);
@@ -104,20 +122,28 @@ class Planner {
     }
   }
 
-  /** Who has a volume that only one workload may have: whoever has it mounted, then whoever asked first. */
-  #owners(): Map<DeviceKey, string> {
+  /**
+   * Who has a volume that only one workload may have: of those who want it whoever has it mounted, then whoever may have
+   * it, then whoever asked first. `before`: somebody else still has it, too.
+   */
+  #findOwners(): Map<DeviceKey, { readonly uid: string; readonly before?: string }> {
     const { desired, volumes } = this.#input;
-    const owners = new Map<DeviceKey, string>();
-    const exclusive = new Set<DeviceKey>();
-    for (const wanted of desired.values()) if (wanted.exclusive) exclusive.add(wanted.deviceKey);
-    if (exclusive.size === 0) return owners;
-    for (const actual of volumes.values()) {
-      if (actual.state === "NotMounted" || !exclusive.has(actual.deviceKey)) continue;
-      // Two can be there only after a crash or a change of access modes: the one that is still wanted stays.
-      if (!owners.has(actual.deviceKey) || desired.has(actual.key)) owners.set(actual.deviceKey, actual.workloadUid);
-    }
+    const best = new Map<DeviceKey, { readonly uid: string; readonly rank: number }>();
     for (const wanted of desired.values()) {
-      if (wanted.exclusive && !owners.has(wanted.deviceKey)) owners.set(wanted.deviceKey, wanted.workloadUid);
+      if (!wanted.exclusive) continue;
+      const actual = volumes.get(wanted.key);
+      const state = actual?.deviceKey === wanted.deviceKey ? actual.state : "NotMounted";
+      const rank = state === "Mounted" ? 2 : state === "Uncertain" ? 1 : 0;
+      if (rank > (best.get(wanted.deviceKey)?.rank ?? -1)) {
+        best.set(wanted.deviceKey, { uid: wanted.workloadUid, rank });
+      }
+    }
+    const owners = new Map<DeviceKey, { readonly uid: string; readonly before?: string }>(best);
+    if (best.size === 0) return owners;
+    for (const actual of volumes.values()) {
+      const owner = owners.get(actual.deviceKey);
+      if (owner === undefined || owner.uid === actual.workloadUid || actual.state === "NotMounted") continue;
+      owners.set(actual.deviceKey, { uid: owner.uid, before: actual.workloadUid });
     }
     return owners;
   }
@@ -144,8 +170,9 @@ class Planner {
 
   #propose(name: OperationName, subject: string, operation: Omit<PlannedOperation, "name" | "id">): void {
     const { running, notBefore_ms, now_ms } = this.#input;
-    if (running.has(operation.key) || this.#taken.has(operation.key)) return;
     const id = operationId(name, subject);
+    this.#due.add(id);
+    if (running.has(operation.key) || this.#taken.has(operation.key)) return;
     const next_ms = notBefore_ms.get(id);
     if (next_ms !== undefined && next_ms > now_ms) {
       this.#wakeAt_ms = Math.min(this.#wakeAt_ms ?? Infinity, next_ms);

@@ -35,6 +35,7 @@ export function recoverActual(
     // After a reboot nothing is mounted that was, and what is mounted in its place is somebody else's.
     if (found.boot !== boot) entry.places = [];
     if (entry.state === "Mounted") adopted++;
+    entry.isUnknown = entry.state === "Uncertain" && found.boot === boot;
     actual.addVolume(entry);
   }
   for (const found of devices) {

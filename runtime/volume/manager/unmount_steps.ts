@@ -54,7 +54,7 @@ export class UnmountSteps {
 
   /** Unmounts a device that no workload uses. */
   async unmountDevice(entry: ActualDevice, operation: Operation): Promise<void> {
-    const { host, layout, journal, plugins } = this.#room;
+    const { host, journal, plugins } = this.#room;
     const mounter = plugins.byName(entry.plugin).deviceMounter;
     this.#refuseReferences(entry);
     entry.device = "Uncertain";
@@ -64,8 +64,6 @@ export class UnmountSteps {
         details: { path: entry.path },
       });
     }
-    host.removePlace(entry.path);
-    host.removeEmptyAbove(dirname(entry.path), layout.plugins);
     faultPoint("manager.device_unmounted");
     entry.device = "NotMounted";
     entry.places = [];
@@ -85,6 +83,9 @@ export class UnmountSteps {
   }
 
   async #forget(entry: ActualDevice): Promise<void> {
+    const { host, layout } = this.#room;
+    host.removePlace(entry.path);
+    host.removeEmptyAbove(dirname(entry.path), layout.plugins);
     await this.#room.journal.forgetDevice(entry);
     this.#actual.devices.delete(entry.key);
   }
@@ -129,9 +130,10 @@ export class UnmountSteps {
     return entries.map((entry) => entry.target).reverse();
   }
 
-  #refuseOthers({ target, seen }: Place): void {
+  #refuseOthers({ target, seen, mountId }: Place): void {
     const top = topMount(this.#room.host.mountTable(), target);
-    if (seen === undefined || top === undefined || (top.device === seen.device && top.root === seen.root)) return;
+    if (top === undefined || (seen === undefined && mountId === undefined)) return;
+    if (seen === undefined ? BigInt(top.id) === mountId : top.device === seen.device && top.root === seen.root) return;
     throw new LaminaError(
       "CONFLICT",
       `Cannot unmount ${target}: somebody else has mounted ${describeMount(top)} there. Unmount that, then this goes ` +
@@ -145,10 +147,8 @@ export class UnmountSteps {
     const table = this.#room.host.mountTable();
     const own = topMount(table, entry.path);
     if (own === undefined) return;
-    const seen = entry.places[0]?.seen;
-    if (seen !== undefined && (own.device !== seen.device || own.root !== seen.root)) {
-      this.#refuseOthers({ target: entry.path, recursive: false, seen });
-    }
+    const place = entry.places.find(({ target }) => target === entry.path);
+    if (place !== undefined) this.#refuseOthers(place);
     const others = table.filter(({ device, root, target, deleted }) =>
       device === own.device && root === own.root && target !== entry.path && !deleted
     );
