@@ -17,9 +17,11 @@ rootTest(
     await using stage = await CrashStage.open();
     const unreached: string[] = [];
     const failures: string[] = [];
-    // A migration has a scenario of its own: tests/migrate/crash_test.ts; the thin pool, unions and files
-    // of volumes, too: tests/devicemapper, tests/union, tests/plugins.
-    const rest = FAULT_POINTS.filter((point) => !/^(migrate|devicemapper|union|atomic|manager|provision|claims)\./.test(point)).values();
+    // A migration has a scenario of its own: tests/migrate/crash_test.ts; the thin pool, unions, files of
+    // volumes and copy-up, too: tests/devicemapper, tests/union, tests/plugins, tests/container.
+    const rest = FAULT_POINTS.filter((point) =>
+      !/^(migrate|devicemapper|union|atomic|manager|provision|claims)\.|^container\.cop/.test(point)
+    ).values();
     const visit = async () => {
       for (const point of rest) {
         for (let pass = 1; pass <= MAX_PASSES; pass++) {
