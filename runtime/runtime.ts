@@ -1,6 +1,7 @@
 /** The composition root: the only file that wires everything. */
 import { resolve } from "@std/path/posix";
 import { LocalDriver } from "../drivers/volume/named/local/local_driver.ts";
+import { PluginSource } from "../drivers/volume/named/plugin/plugin_source.ts";
 import { VolumeDrivers } from "../drivers/volume/named/volume_drivers.ts";
 import { aufsFactory } from "../drivers/storage/aufs/aufs_driver.ts";
 import { chooseDriver, type ChosenDriver } from "../drivers/storage/choose_driver.ts";
@@ -64,16 +65,16 @@ import { Unions } from "./union/union_service.ts";
 import { Claims } from "./volume/claims/capacity.ts";
 import type { ClaimRoom } from "./volume/claims/claim_room.ts";
 import { ClaimController } from "./volume/claims/controller.ts";
-import { VolumeAccess } from "./volume/volume_access.ts";
-import { rememberClients } from "./volume/volume_clients.ts";
-import type { VolumeRoom } from "./volume/volume_room.ts";
-import { Volumes } from "./volume/volumes.ts";
 import type { NodeView } from "./volume/claims/selectors.ts";
 import { openManager } from "./volume/manager/open_manager.ts";
 import { operationService } from "./volume/manager/operation_service.ts";
 import { reportTo } from "./volume/manager/report_events.ts";
 import type { Manager } from "./volume/manager/volume_manager.ts";
+import { VolumeAccess } from "./volume/volume_access.ts";
+import { rememberClients } from "./volume/volume_clients.ts";
 import { VolumeLifecycle } from "./volume/volume_lifecycle.ts";
+import type { VolumeRoom } from "./volume/volume_room.ts";
+import { Volumes } from "./volume/volumes.ts";
 
 /** How a runtime is made. */
 export interface RuntimeOptions {
@@ -91,6 +92,17 @@ export interface RuntimeOptions {
     readonly layer?: Partial<LayerLimits>;
     /** Of one import. */
     readonly import?: Partial<ImportLimits>;
+  };
+  /** Where Docker volume plugins are looked for, and how long is waited for one; default as Docker. */
+  readonly volumePlugins?: {
+    /** Directories of sockets (`NAME.sock`) and of files with an address (`NAME.spec`, `NAME.json`). */
+    readonly places?: { readonly sockets: readonly string[]; readonly files: readonly string[] };
+    /** Milliseconds: before each further try to reach one that is not up; for `Create` and `Mount`; for other calls. */
+    readonly patience?: {
+      readonly delays_ms: readonly number[];
+      readonly slowCall_ms: number;
+      readonly call_ms: number;
+    };
   };
   /** Milliseconds that running operations get before a shutdown aborts them; default 10,000. */
   readonly shutdownGrace_ms?: number;
@@ -158,7 +170,10 @@ export async function createRuntime(
   const current = new CurrentDriver(chosen);
   const driver = opened.use(current.driver);
   const local = new LocalDriver({ layout, engine, mounter });
-  const volumeRoom: VolumeRoom = { store, layout, engine, locks, events, local, drivers: new VolumeDrivers([local]) };
+  const drivers = new VolumeDrivers([local], [
+    opened.use(new PluginSource(layout.volumePlugins, options.volumePlugins)),
+  ]);
+  const volumeRoom: VolumeRoom = { store, layout, engine, locks, events, local, drivers };
   const volumes = new VolumeLifecycle(volumeRoom);
   const access = new VolumeAccess(volumeRoom);
   const manager = openVolumes(opened, { store, layout, mounter, engine, objects, events });
@@ -199,6 +214,19 @@ export async function createRuntime(
   };
 }
 
+/** What mounts the volumes of pods, and keeps containers mounted. Takes over what the last process left. */
+function openVolumes(
+  opened: AsyncDisposableStack,
+  parts: Omit<Parameters<typeof openManager>[0], "plugins" | "objects" | "report" | "engine"> & {
+    readonly objects: Objects;
+    readonly engine: LayerEngine;
+    readonly events: EventLog;
+  },
+): Manager {
+  const kube = opened.use(new KubernetesPlugins(parts));
+  return opened.use(openManager({ ...parts, plugins: kube.list, report: reportTo(parts.objects, parts.events) }));
+}
+
 /** Begins to bring claims and PersistentVolumes to what was applied. */
 function openClaims(
   opened: AsyncDisposableStack,
@@ -213,19 +241,6 @@ function openClaims(
   };
   opened.use(new ClaimController(room)).start();
   return new Claims(room);
-}
-
-/** What mounts the volumes of pods, and keeps containers mounted. Takes over what the last process left. */
-function openVolumes(
-  opened: AsyncDisposableStack,
-  parts: Omit<Parameters<typeof openManager>[0], "plugins" | "objects" | "report" | "engine"> & {
-    readonly objects: Objects;
-    readonly engine: LayerEngine;
-    readonly events: EventLog;
-  },
-): Manager {
-  const kube = opened.use(new KubernetesPlugins(parts));
-  return opened.use(openManager({ ...parts, plugins: kube.list, report: reportTo(parts.objects, parts.events) }));
 }
 
 /** This machine, as PersistentVolumes choose it. */

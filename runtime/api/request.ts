@@ -93,7 +93,7 @@ function requireType(request: Request, accepted: RegExp, wanted: string): void {
   );
 }
 
-async function readText(request: Request, limit_bytes: number, signal: AbortSignal): Promise<string> {
+export async function readText(request: Request, limit_bytes: number, signal: AbortSignal): Promise<string> {
   const tooLarge = () =>
     new HttpError(413, "RESOURCE_EXHAUSTED", `Invalid request: the body has more than ${limit_bytes} bytes`, {
       details: { limit_bytes },

@@ -11,6 +11,7 @@
  * ROOT/volumes/NAME/_data        the data of a local volume
  * ROOT/volume-limits/…           which project quotas are those of volumes
  * ROOT/persistent/NAME/…         volumes and snapshots that lamina.dev/local has made
+ * ROOT/volume-plugins/PLUGIN/VOLUME   where a volume of a Docker volume plugin is mounted
  * ROOT/unions/ID/N               helper binds of a branch union
  * ROOT/pods/UID/volumes/PLUGIN/NAME   a volume of a pod (or container) as the volume manager sets it up; `/` as `~`
  * ROOT/plugins/PLUGIN/ID/mount   where a volume's device is mounted once for all of its workloads
@@ -43,11 +44,14 @@ export class RootLayout {
   get volumes(): string {
     return join(this.root, "volumes");
   }
+  get volumeLimits(): string {
+    return join(this.root, "volume-limits");
+  }
   get persistent(): string {
     return join(this.root, "persistent");
   }
-  get volumeLimits(): string {
-    return join(this.root, "volume-limits");
+  get volumePlugins(): string {
+    return join(this.root, "volume-plugins");
   }
   get unions(): string {
     return join(this.root, "unions");
