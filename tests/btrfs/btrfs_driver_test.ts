@@ -143,7 +143,7 @@ btrfsTest(
 
 rootTest("elsewhere than on btrfs the probe says what is needed", async () => {
   await using scratch = await scratchDirectory();
-  const operation = { signal: AbortSignal.timeout(10_000), progress: () => {} };
+  const operation = { signal: AbortSignal.timeout(120_000), progress: () => {} };
   const probe = await btrfsFactory.probe({ directory: scratch.path, options: {} }, operation);
   assertEquals(probe.supported, false);
   assertMatch(probe.reasons[0]!, /lies on (ext4|tmpfs).*btrfs-progs/);

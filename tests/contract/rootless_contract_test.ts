@@ -23,7 +23,7 @@ async function runInside(t: Deno.TestContext, file: string): Promise<void> {
       const module = fromFileUrl(new URL(`./rootless/${file}`, import.meta.url));
       const [program, ...args] = namespace!.command([Deno.execPath(), "test", "-A", "--no-check", module]);
       const { code, stdout, stderr } = await runCommand(program, args, {
-        timeout_ms: 300_000,
+        timeout_ms: 900_000,
         env: { LAMINA_TEST_SCRATCH: scratch.path, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
       });
       const lines = stdout.split("\n");

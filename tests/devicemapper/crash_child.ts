@@ -10,7 +10,7 @@ import { keyOf } from "../contract/support/driver_fixture.ts";
 import { directMounter } from "./support/direct_mounter.ts";
 
 const [root, options] = Deno.args;
-const operation = { signal: AbortSignal.timeout(60_000), progress: () => {} };
+const operation = { signal: AbortSignal.timeout(600_000), progress: () => {} };
 const store = new Store(`${root}/lamina.db`);
 await using engine = createLayerEngine();
 const context = { directory: `${root}/driver`, store, engine, mounter: directMounter, options: JSON.parse(options!) };

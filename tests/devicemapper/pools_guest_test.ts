@@ -4,6 +4,7 @@ import { join } from "@std/path/posix";
 import { devicemapperFactory } from "../../drivers/storage/devicemapper/devicemapper_driver.ts";
 import { newestLabel, placesOf, SECTOR_BYTES } from "../../drivers/storage/devicemapper/pool_layout.ts";
 import { readLabel } from "../../drivers/storage/devicemapper/pool_place.ts";
+import { ThinPool } from "../../drivers/storage/devicemapper/thin_pool.ts";
 import { commandOutput } from "../../runtime/host/command.ts";
 import {
   createMapperDevice,
@@ -170,7 +171,7 @@ rootTest("what is missing is named with its package", async () => {
     const options = { "devicemapper.thinpool": "group/pool" };
     const { supported, reasons } = await devicemapperFactory.probe(
       { directory: scratch.path, options },
-      { signal: AbortSignal.timeout(10_000), progress() {} },
+      { signal: AbortSignal.timeout(120_000), progress() {} },
     );
     assertEquals(supported, false);
     for (const name of ["thin-provisioning-tools", "e2fsprogs", "lvm2"]) {
@@ -202,6 +203,11 @@ rootTest("a thin pool of LVM carries the driver, and one with volumes of others 
     await lvm("lvchange", "-an", "laminatest/pool-a");
     await f.restart();
     assertEquals(await f.driver.check({ repair: false }, f.operation), []);
+    for (const key of ["work", "base"]) await f.remove(key);
+    const { pool_device } = f.driver.status;
+    await f.driver.retire(f.operation);
+    // As it was given: without a volume in it.
+    assertEquals(await new ThinPool(pool_device!, "none").list(f.operation.signal), []);
   } finally {
     await lvm("vgremove", "-ff", "-y", "laminatest");
     Deno.env.delete("LVM_SYSTEM_DIR");

@@ -20,7 +20,7 @@ async function migrateIn(root: string, to: string, fault: string): Promise<boole
   const { code, stdout, stderr } = await runCommand(
     Deno.execPath(),
     ["run", "-A", "--quiet", "--no-check", victim, root, to],
-    { env: { RUST_BACKTRACE: "0", LAMINA_FAULT: fault }, timeout_ms: 300_000 },
+    { env: { RUST_BACKTRACE: "0", LAMINA_FAULT: fault }, timeout_ms: 900_000 },
   );
   if (code === 0) {
     assert(stdout.includes("done"), stdout);

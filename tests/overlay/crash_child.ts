@@ -9,7 +9,7 @@ import { overlayFactory } from "../../overlay/overlay_driver.ts";
 import { keyOf } from "../contract/support/driver_fixture.ts";
 
 const [root] = Deno.args;
-const operation = { signal: AbortSignal.timeout(60_000), progress: () => {} };
+const operation = { signal: AbortSignal.timeout(600_000), progress: () => {} };
 const store = new Store(`${root}/lamina.db`);
 await using engine = createLayerEngine();
 const context = { directory: `${root}/driver`, store, engine, mounter: new LibcMounter(), options: {} };

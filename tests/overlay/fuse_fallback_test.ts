@@ -24,7 +24,7 @@ rootTest("without root fuse-overlayfs stands in by itself where the kernel's ove
   const base = await unfitFileSystem(scratch.path);
   const [program, ...args] = namespace.command([Deno.execPath(), "run", "-A", "--quiet", "--no-check", child, base]);
   const { code, stdout, stderr } = await runCommand(program, args, {
-    timeout_ms: 120_000,
+    timeout_ms: 600_000,
     env: { LAMINA_TEST_SCRATCH: scratch.path, DENO_NO_UPDATE_CHECK: "1" },
   });
   assertEquals(code, 0, stderr);

@@ -175,7 +175,7 @@ unionTest("mergerfs", "a SIGKILL at any step leaves a whole union or none", asyn
   for (const point of FAULT_POINTS.filter((name) => name.startsWith("union."))) {
     const args = ["run", "-A", "--quiet", "--no-check", victim, stage.test.root, stage.path("mnt"), branches];
     const env = { LAMINA_FAULT: point, RUST_BACKTRACE: "0" };
-    const { code, stderr } = await runCommand(Deno.execPath(), args, { env, timeout_ms: 60_000 });
+    const { code, stderr } = await runCommand(Deno.execPath(), args, { env, timeout_ms: 300_000 });
     assert(code === 137 || code < 0, `${point} was not reached: ${code} ${stderr}`);
     await stage.test.reopen();
     // What was never acknowledged, and what was on its way out, is gone.

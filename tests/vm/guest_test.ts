@@ -8,7 +8,7 @@ async function run(command: string, options: Partial<GuestRun> = {}) {
   const tree = await emptyTree(scratch.path);
   const said = { stdout: "", stderr: "" };
   const output = (text: string, stream: keyof typeof said) => void (said[stream] += text);
-  const result = await runGuest({ image: await testGuest(), tree, command, output, timeout_ms: 400_000, ...options });
+  const result = await runGuest({ image: await testGuest(), tree, command, output, timeout_ms: 900_000, ...options });
   return { ...result, ...said };
 }
 

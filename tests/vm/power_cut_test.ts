@@ -15,7 +15,7 @@ guestTest(`what was acknowledged is there after power cuts, and nothing half don
   const [tree, disk] = [`${scratch.path}/tree.erofs`, `${scratch.path}/disk`];
   await makeGuestTree(tree, [program], GUEST_CACHE);
   await makeDurableDisk(disk, "2G");
-  const machine = { image: await testGuest(), tree, disk, timeout_ms: 400_000 };
+  const machine = { image: await testGuest(), tree, disk, timeout_ms: 900_000 };
   const random = new Random(seed);
   // The first cut falls into the first import or soon after it, the second anywhere.
   const moments: CutMoment[] = [

@@ -19,6 +19,7 @@ import type { DevicemapperSettings } from "./options.ts";
 import { checkedLabel, type KnownPool, type OpenPool } from "./pool_owner.ts";
 import {
   BLOCK_SECTORS,
+  HEADER_BYTES,
   LABEL_BYTES,
   LABEL_OFFSETS_BYTES,
   metadataSectors,
@@ -171,6 +172,9 @@ class OwnPool implements OpenPool {
       for (const start of [metadata.a, metadata.b]) {
         writeDevice(this.place.path, start * SECTOR_BYTES, new Uint8Array(4096));
       }
+      // What a file had there would look like somebody's.
+      const tail_bytes = Math.min(HEADER_BYTES, this.place.size_bytes());
+      writeDevice(this.place.path, this.place.size_bytes() - tail_bytes, new Uint8Array(tail_bytes));
     } catch (error) {
       throw hostError(error, attempted);
     }
