@@ -102,6 +102,21 @@ rootTest("docker cp writes a tar to standard output and reads one from standard 
   assertEquals(await entries(it, "c:/made-by-cp").catch(() => "absent"), [""], hostile.stdout);
 });
 
+rootTest("docker cp reaches the volumes of a container that is not mounted, and a mounted one as it is", async () => {
+  await using it = await startDocker();
+  await container(it, "-v", "vol:/v", "-v", "locked:/l:ro");
+  await writeFiles(it.directory, { new: "new\n" });
+  await it.docker("cp", "new", "c:/v/");
+  assertEquals(await Deno.readTextFile(join(it.daemon.root, "volumes/vol/_data/new")), "new\n");
+  assertEquals(await entries(it, "c:/v"), ["v/", "v/new"]);
+  assert((await it.refused("cp", "new", "c:/l/")).length > 0);
+  const rootfs = (await it.daemon.lamina("container", "mount", "c")).trim();
+  await it.docker("cp", "new", "c:/etc/while-mounted");
+  assertEquals(await Deno.readTextFile(join(rootfs, "etc/while-mounted")), "new\n");
+  await it.daemon.lamina("container", "unmount", "c");
+  assertEquals(JSON.parse(await it.daemon.lamina("check", "--json")).findings, []);
+});
+
 rootTest("docker cp moves megabytes both ways unchanged", async () => {
   await using it = await startDocker();
   await container(it);

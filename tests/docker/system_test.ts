@@ -1,5 +1,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { rootTest } from "../support/scratch.ts";
+import { join } from "@std/path/posix";
+import { runCommand } from "../../runtime/host/command.ts";
+import { laminaCommand, startLamina } from "../e2e/lamina_process.ts";
+import { rootTest, scratchDirectory } from "../support/scratch.ts";
 import { importSmallImage, startDocker } from "./support/docker_client.ts";
 
 const processMessage = "it does not run processes. Mount the container's root with `lamina container mount`";
@@ -111,4 +114,21 @@ rootTest("commands about networks, swarms and plugins stay pleasant", async () =
   assertStringIncludes(await it.refused("node", "ls"), "swarm");
   assertStringIncludes(await it.refused("swarm", "init"), "swarm");
   assertStringIncludes(await it.refused("inspect", "nothing"), "No such object: nothing");
+});
+
+rootTest("lamina serve refuses one path for two sockets, and takes the second from its configuration", async () => {
+  await using scratch = await scratchDirectory();
+  const [program, ...prefix] = laminaCommand();
+  const socket = join(scratch.path, "run/one.sock");
+  const args = ["serve", "--root", join(scratch.path, "other"), "--socket", socket, "--docker-socket", socket];
+  const { code, stderr } = await runCommand(program, [...prefix, ...args], { env: { RUST_BACKTRACE: "0" } });
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, "--docker-socket");
+  const config = join(scratch.path, "config.json");
+  const docker = join(scratch.path, "run/docker.sock");
+  await Deno.writeTextFile(config, JSON.stringify({ docker_socket: docker }));
+  await using daemon = await startLamina(scratch.path, { serveArgs: ["--config", config] });
+  assertEquals((await Deno.stat(docker)).mode! & 0o777, 0o600);
+  await daemon.stop();
+  assertEquals(await Deno.stat(docker).then(() => "there", () => "gone"), "gone");
 });
