@@ -20,9 +20,10 @@ import {
 } from "../kube_objects.ts";
 import type { Output } from "../output.ts";
 import { UsageError } from "../parse.ts";
+import { printCapacity } from "./capacity.ts";
 import { tableLines } from "../table.ts";
 
-const GET_WORDS = [...KIND_WORDS, "all", "events", "operations"];
+const GET_WORDS = [...KIND_WORDS, "all", "events", "operations", "capacity"];
 
 interface Asked {
   readonly namespace: string;
@@ -39,7 +40,7 @@ const get = command({
   arguments: [
     {
       name: "KIND",
-      help: "pods, pvc, pv, sc, cm, secrets, …, with , between; all, events, operations",
+      help: "pods, pvc, pv, sc, cm, secrets, …, with , between; all, events, operations, capacity",
       complete: GET_WORDS,
     },
     { name: "NAME", help: "names; absent: all", optional: true, repeated: true },
@@ -61,6 +62,7 @@ const get = command({
     ["get secret db -o yaml", "one object as it is stored; its data is in base64"],
     ["get events", "what happened lately"],
     ["get operations", "what the volume manager does now, or tries again"],
+    ["get capacity", "what PersistentVolumes can still be made, and what they hold"],
   ],
   async run({ arguments: [word, ...names], flags, output, signal, client }) {
     const asked: Asked = {
@@ -71,6 +73,7 @@ const get = command({
       signal,
       api: await client(),
     };
+    if (word === "capacity") return await printCapacity(asked.api, output, asked.form, signal);
     if (word === "operations") return await printOperations(asked);
     if (word === "events" || word === "event" || word === "ev") return await printEvents(asked);
     if (word!.includes("/")) {
