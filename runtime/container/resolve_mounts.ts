@@ -4,6 +4,7 @@ import { LaminaError } from "../core/errors.ts";
 import type { VolumeName } from "../core/ids.ts";
 import type { ContainerCreate } from "../core/specs/container.ts";
 import type { ContainerMount, MountSpec } from "../core/specs/mount.ts";
+import { tmpfsOptionFamily } from "../core/tmpfs_options.ts";
 
 /** What a request says of the volume of a mount. */
 export type VolumeWish = NonNullable<Extract<MountSpec, { type: "volume" }>["volume"]>;
@@ -127,6 +128,11 @@ function refuseContradictions(mount: MountSpec): void {
   };
   if (mount.type === "volume" && mount.subpath !== undefined && mount.source === undefined) {
     refuse("a subpath needs a named volume, a new one has none yet");
+  }
+  if (mount.type === "tmpfs") {
+    const families = mount.options.map(tmpfsOptionFamily);
+    const at = families.findIndex((family, i) => families.indexOf(family) !== i);
+    if (at >= 0) refuse(`"${mount.options[at]}" and another of its options exclude each other`);
   }
   if (mount.type !== "bind" || !["writable", "readonly"].includes(mount.recursive)) return;
   if (!mount.read_only) refuse(`recursive "${mount.recursive}" says what read_only means below: ask for that too`);
