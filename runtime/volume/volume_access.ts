@@ -104,6 +104,8 @@ export class VolumeAccess {
     const { driver, volume } = this.#find(name);
     using _lock = await this.#room.locks.acquire(mountLock(name), operation.signal);
     if (this.#held.has(name) || !driver.needsMount(volume) || !driver.isMounted(volume)) return;
+    // Whoever sees it there may be somebody whom we do not count.
+    if (isBoundElsewhere(driver.mountpoint(volume))) return;
     await driver.unmount(volume, operation);
   }
 

@@ -11,7 +11,7 @@ import type { Mounter } from "../../../../runtime/host/mounter.ts";
 import type { LayerEngine } from "../../../storage/layer/engine.ts";
 import { fileSystemOn } from "../../../storage/devicemapper/file_systems.ts";
 import type { VolumeUsage } from "../../port.ts";
-import { mountImage } from "../../sized/image_mount.ts";
+import { fillsDevice, mountImage } from "../../sized/image_mount.ts";
 import type { KnownTree } from "../../sized/sized_place.ts";
 import type { NamedVolume, VolumeDriver } from "../volume_driver.ts";
 import { mountPlan } from "./local_mount.ts";
@@ -107,14 +107,14 @@ export class LocalDriver implements VolumeDriver {
     if (kindOf(place.directory) === "absent") return true;
     if (this.isMounted(volume)) await this.unmount(volume, operation);
     const sized = planLocal(volume).kind === "sized";
+    // Of an image the directory is only where it is mounted, and has no limit of its own.
+    const limited = sized && !place.isImage && kindOf(place.next) !== "file" && kindOf(place.data) === "directory";
     try {
       await this.trees.remove(place.next, { sized }, operation);
       // Nobody was told of the image yet: nothing but its file system is in it.
       await this.trees.remove(place.image, { sized }, operation);
-      if (sized && kindOf(place.data) === "directory" && isEmpty(place.data)) {
-        await (await this.trees.backingOf(place.data)).remove(place.data, operation).catch((error) => {
-          if (!isLaminaError(error, "UNSUPPORTED")) throw error;
-        });
+      if (limited && isEmpty(place.data) && (isSubvolume(place.data) || await this.trees.hasQuota())) {
+        await (await this.trees.backingOf(place.data)).remove(place.data, operation);
       }
       for (const path of [place.data, place.directory]) {
         // Not recursive: rmdir(2), which refuses a directory with anything in it.
@@ -213,8 +213,11 @@ export class LocalDriver implements VolumeDriver {
         details: { path: image },
       });
     }
+    const grows = !readOnly && !fillsDevice(image);
     const request = { source: image, target, fs_type: found.fs, read_only: readOnly };
     await mountImage(request, this.#mounter, operation);
+    // The check before a file system grows makes the directory anew.
+    if (grows) await removeLostFound(target);
   }
 
   /** See {@linkcode VolumeDriver.unmount}. A server that does not answer is left alone after half a minute. */
@@ -260,11 +263,20 @@ export class LocalDriver implements VolumeDriver {
 export async function prepareImageRoot(path: string): Promise<void> {
   try {
     await Deno.chmod(path, 0o755);
-    await Deno.remove(`${path}/lost+found`).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
+    await removeLostFound(path);
   } catch (error) {
     throw hostError(error, `Cannot prepare the file system at ${path}`, { path });
+  }
+}
+
+/** Unless somebody keeps something in it. */
+async function removeLostFound(path: string): Promise<void> {
+  try {
+    await Deno.remove(`${path}/lost+found`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    if (error instanceof Error && "code" in error && error.code === "ENOTEMPTY") return;
+    throw error;
   }
 }
 

@@ -76,6 +76,11 @@ export class LocalTrees {
     await backing.make(path, { ...plan, fs_type: "ext4", sparse: true, mode: DATA_MODE }, operation);
   }
 
+  /** Whether directories have project quotas here. */
+  async hasQuota(): Promise<boolean> {
+    return (await this.#place()).facts.some(({ backing, works }) => backing === "quota" && works);
+  }
+
   /** What enforces the size of the tree or image at `path`. */
   async backingOf(path: string): Promise<SizedBacking> {
     const name: BackingName = kindOf(path) === "file" ? "image" : isSubvolume(path) ? "btrfs" : "quota";
