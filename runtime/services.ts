@@ -181,6 +181,7 @@ export interface ContainerService {
 export interface VolumeBackup {
   /** A tar, compressed as asked for. It fails, it never ends short. */
   readonly stream: ByteStream;
+  /** Whether it shows one instant. */
   readonly consistency: VolumeConsistency;
   /** For people: what the archive cannot promise. */
   readonly warnings: readonly string[];
@@ -261,7 +262,7 @@ export interface VolumeService {
   ): Promise<VolumeSnapshot>;
   /** Snapshots of a volume, oldest first. @throws `NOT_FOUND` */
   snapshots(name: string): VolumeSnapshot[];
-  /** @throws `NOT_FOUND` */
+  /** Deletes a snapshot. @throws `NOT_FOUND` */
   removeSnapshot(name: string, snapshot: string, operation: Operation): Promise<void>;
   /** A new volume with the same options that begins as a volume, or a snapshot of it, is. @throws as {@linkcode snapshot} */
   clone(

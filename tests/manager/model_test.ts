@@ -3,6 +3,7 @@
  * it calms down everything is as it is wanted. A failure names its seed; `LAMINA_MODEL_SEED=N` runs that one, and
  * `LAMINA_MODEL_RUNS=N` more of them.
  */
+import { say } from "../support/say.ts";
 import { assertEquals } from "@std/assert";
 import type { WantedVolume } from "../../runtime/volume/manager/port.ts";
 import { Model } from "./support/model.ts";
@@ -20,7 +21,7 @@ for (const seed of seeds) {
     try {
       await run(random(seed), log);
     } catch (error) {
-      console.log(log.slice(-40).join("\n"));
+      say(log.slice(-40).join("\n"));
       throw error;
     }
   });

@@ -4,6 +4,7 @@
  */
 import { overlayFactory } from "../../overlay/overlay_driver.ts";
 import { CommandMounter } from "../../runtime/host/command_mounter.ts";
+import { say } from "../support/say.ts";
 import { DriverFixture } from "../contract/support/driver_fixture.ts";
 
 const base = Deno.args[0]!;
@@ -19,7 +20,7 @@ await f.mounted(mounts, async (root) => {
   await Deno.remove(`${root}/deleted`);
   await Deno.writeTextFile(`${root}/added`, await Deno.readTextFile(`${root}/kept`));
 });
-console.log(JSON.stringify({
+say(JSON.stringify({
   supported: probe.supported,
   program: f.driver.status.mount_program,
   type: mounts[0]!.type,

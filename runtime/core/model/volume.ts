@@ -40,6 +40,7 @@ export interface Volume {
 export interface VolumeFilters {
   /** `true`: used by nobody. */
   dangling?: boolean;
+  /** One of these drivers. */
   driver?: string[];
   /** `key` or `key=value`; all of them. */
   label?: string[];
@@ -53,6 +54,7 @@ export interface VolumeFilters {
 export interface VolumePruneOptions {
   /** Also the volumes that somebody named. */
   all?: boolean;
+  /** Only those; absent: all. */
   filters?: Pick<VolumeFilters, "label" | "not_label">;
 }
 
@@ -62,7 +64,9 @@ export interface VolumeSpace {
   used_bytes: number;
   /** What they may take; absent: no limit of its own. */
   capacity_bytes?: number;
+  /** What they may still take. */
   available_bytes?: number;
+  /** Files, directories and all else that has an inode. */
   inodes_used?: number;
 }
 
@@ -85,6 +89,7 @@ export type VolumeConsistency =
 
 /** A frozen state of a volume. */
 export interface VolumeSnapshot {
+  /** Name of the volume. */
   volume: string;
   /** Unique within its volume. */
   name: string;
