@@ -232,7 +232,9 @@ function describeLines(object: KubeObject, events: readonly ObjectEventRecord[])
     ...(finalizers === undefined || finalizers.length === 0 ? {} : { Finalizers: finalizers }),
     Uid: uid,
     ...Object.fromEntries(
-      Object.entries({ ...shown, status }).filter(([, value]) => value !== undefined).map(([field, value]) => [
+      Object.entries({ ...shown, status: withoutMounts(status) }).filter(([, value]) => value !== undefined).map((
+        [field, value],
+      ) => [
         field[0]!.toUpperCase() + field.slice(1),
         value,
       ]),
@@ -248,6 +250,13 @@ function describeLines(object: KubeObject, events: readonly ObjectEventRecord[])
     { title: "MESSAGE", value: ({ message }) => printable(message.replaceAll("\n", " ")) },
   ], events);
   return [...lines, "Events:", ...table.map((line) => `  ${line}`)];
+}
+
+/** A pod's status without the mounts that are the same in every container; `get -o yaml` has them. */
+function withoutMounts(status: KubeObject["status"]): unknown {
+  const statuses = status?.containerStatuses;
+  if (!Array.isArray(statuses)) return status;
+  return { ...status, containerStatuses: statuses.map(({ mounts: _, ...rest }) => rest) };
 }
 
 function sizesOf(data: unknown): Record<string, string> {
