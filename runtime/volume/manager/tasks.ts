@@ -1,4 +1,5 @@
 /** From planned operations to what the executor runs: the step, its deadline, and the batch it is in. */
+import type { Operation } from "../../core/operation.ts";
 import type { ActualWorld } from "./actual_world.ts";
 import type { DesiredVolume, DesiredWorld } from "./desired_world.ts";
 import type { Task } from "./executor.ts";
@@ -50,7 +51,7 @@ export class TaskMaker {
         const wanted = this.#wanted(planned);
         return this.#task(planned, wanted.plugin.name, {
           deadline_ms: wanted.wanted.fsGroup === undefined ? DEADLINES_MS.volume_mount : GROUP_DEADLINE_MS,
-          run: (operation) => this.#up.mountVolume(wanted, gathering, operation),
+          run: (operation) => this.#up.mountVolume(wanted, gathering, this.#hearing(wanted, operation)),
           skip: () => gathering.leave(),
         });
       });
@@ -76,7 +77,9 @@ export class TaskMaker {
       }
       case "mount_device": {
         const wanted = this.#wanted(planned);
-        return this.#task(planned, wanted.plugin.name, { run: (operation) => this.#up.mountDevice(wanted, operation) });
+        return this.#task(planned, wanted.plugin.name, {
+          run: (operation) => this.#up.mountDevice(wanted, this.#hearing(wanted, operation)),
+        });
       }
       case "expand": {
         const wanted = this.#wanted(planned);
@@ -93,6 +96,19 @@ export class TaskMaker {
         return this.#task(planned, entry.plugin, { run: (operation) => this.#down.detach(entry, operation) });
       }
     }
+  }
+
+  /** What a plugin warns of goes to the events of the workload. */
+  #hearing({ workload, wanted }: DesiredVolume, operation: Operation): Operation {
+    return {
+      ...operation,
+      progress: (event) => {
+        operation.progress(event);
+        if (event.phase !== "warning" || event.message === undefined) return;
+        const message = `volume "${wanted.spec.name}": ${event.message}`;
+        this.#room.report({ workload, type: "Warning", reason: "VolumeWarning", message });
+      },
+    };
   }
 
   #wanted(planned: PlannedOperation): DesiredVolume {
