@@ -16,7 +16,7 @@ rootTest(
     // A real one is covered by ours in the tests' own mount namespace.
     const real = await Deno.stat(helper).then(() => true, () => false);
     await Deno.writeTextFile(
-      helper,
+      script,
       `#!/bin/sh\necho "$@" > ${seen}\nfor o in "$@"; do case "$o" in *credentials=*) f=\${o##*credentials=}; cat "\${f%%,*}" >> ${seen};; esac; done\nexec sleep 600\n`,
     );
     await Deno.chmod(script, 0o755);
