@@ -36,7 +36,11 @@ export class RealManager implements AsyncDisposable {
   ) {}
 
   static async open(plugins: (test: RealManager) => VolumePlugin[] = testPlugins): Promise<RealManager> {
-    const scratch = await scratchDirectory();
+    return RealManager.at(await scratchDirectory(), plugins);
+  }
+
+  /** On a directory where an earlier manager may have been killed. */
+  static at(scratch: ScratchDirectory, plugins: (test: RealManager) => VolumePlugin[] = testPlugins): RealManager {
     const layout = new RootLayout(join(scratch.path, "root"));
     Deno.mkdirSync(layout.containers, { recursive: true });
     const test = new RealManager(scratch, layout, plugins, new CommandMounter());
