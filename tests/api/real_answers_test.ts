@@ -39,6 +39,7 @@ rootTest("every route answers on a real root, by its schema", async () => {
   await json("POST", "/v1/volumes", { name: "data" });
   await json("GET", "/v1/volumes");
   await json("GET", "/v1/volumes/data");
+  await copiesOfVolumes(json, bytes);
   const mounts = [{ type: "volume", source: "data", target: "/data" }, { type: "tmpfs", target: "/run" }];
   const created = await json("POST", "/v1/containers", { image: "team/small:2", name: "shop", mounts });
   const { rootfs } = await json("POST", "/v1/containers/shop/mount");
@@ -91,6 +92,23 @@ rootTest("every route answers on a real root, by its schema", async () => {
   assertEquals(missed.map(({ id }) => id), [], "every route was called");
   assertEquals(router.active, 0);
 });
+
+/** Backups, snapshots, clones, other names and sizes. */
+async function copiesOfVolumes(
+  json: (method: string, path: string, body?: unknown) => Promise<{ size?: string; options?: { size?: string } }>,
+  bytes: (method: string, path: string) => Promise<Uint8Array>,
+): Promise<void> {
+  await json("PUT", "/v1/volumes/brought/backup", await bytes("GET", "/v1/volumes/data/backup?compression=zstd"));
+  await json("POST", "/v1/volumes/brought/snapshots", { name: "monday", copy: true });
+  await json("GET", "/v1/volumes/brought/snapshots");
+  await json("POST", "/v1/volumes/brought/clone", { name: "twin", snapshot: "monday", copy: true });
+  await json("DELETE", "/v1/volumes/brought/snapshots/monday");
+  await json("POST", "/v1/volumes/twin/rename", { name: "other" });
+  await json("POST", "/v1/volumes", { name: "sized", options: { size: "16m" } });
+  const { options } = await json("POST", "/v1/volumes/sized/resize", { size_bytes: 32 << 20 });
+  assertEquals(options?.size, String(32 << 20));
+  await json("GET", "/v1/volumes/sized?size=true");
+}
 
 /** Applies, reads and deletes one of each. */
 async function objectsOfEachKind(json: (method: string, path: string, body?: unknown) => Promise<unknown>) {
