@@ -13,6 +13,7 @@ import { checkContainers } from "./check_containers.ts";
 import { checkLayers } from "./check_layers.ts";
 import { checkUnions } from "./check_unions.ts";
 import { checkVolumes } from "./check_volumes.ts";
+import { checkWorkloads } from "./check_workloads.ts";
 import { type CurableFinding, type ReportedFinding, reportFindings } from "./finding.ts";
 import type { SystemRoom } from "./system_room.ts";
 
@@ -33,6 +34,7 @@ export async function check(room: SystemRoom, options: CheckOptions, operation: 
     ...await checkContainers(room, operation),
     ...await checkVolumes(room, operation),
     ...await checkUnions(room.unions, operation),
+    ...await checkWorkloads({ ...room.containers, owns: room.ownsWorkload }, operation),
     ...await checkClaims(room.claims, operation),
     ...await checkLayers(room, options, operation),
     ...await leftovers(room, operation),

@@ -21,6 +21,8 @@ export interface SystemRoom {
   /** The storage drivers: the current one, and all of this program, the best first. */
   readonly migration: MigrationRoom;
   readonly unions: Unions;
+  /** Whether the volume manager has something in a directory. */
+  readonly ownsWorkload: (path: string) => boolean;
   /** Volumes with what they are made with, and who has them mounted. */
   readonly volumes: VolumeRoom;
   readonly volumeAccess: VolumeAccess;

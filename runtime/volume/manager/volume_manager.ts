@@ -166,6 +166,15 @@ export class Manager implements VolumeManager, AsyncDisposable {
     this.#updateWatch();
   }
 
+  /** Whether a directory below `ROOT/pods` or `ROOT/plugins` belongs to something that is wanted or there. */
+  owns(path: string): boolean {
+    const { desired, actual } = this.#reconciler;
+    const isIn = (entry: { readonly path: string }) => entry.path.startsWith(`${path}/`);
+    const uid = path.slice(this.#room.layout.pods.length + 1);
+    if (desired.workload(uid) !== undefined) return true;
+    return [...actual.volumes.values()].some(isIn) || [...actual.devices.values()].some(isIn);
+  }
+
   /** See {@linkcode VolumeManager}. */
   volumes(): VolumeStatus[] {
     return volumeStatuses(this.#reconciler);
