@@ -193,7 +193,18 @@ export async function createRuntime(
   const gate = new OperationGate();
   const ownsWorkload = (path: string) => manager.owns(path);
   const rooms = { containers: room, volumes: volumeRoom, volumeAccess: access, claims: claims.room };
-  const system = { ...rooms, images, assembler, events, gate, migration, unions, ownsWorkload, startedAt_ms, ...recovery };
+  const system = {
+    ...rooms,
+    images,
+    assembler,
+    events,
+    gate,
+    migration,
+    unions,
+    ownsWorkload,
+    startedAt_ms,
+    ...recovery,
+  };
   opened.defer(() => gate.close(options.shutdownGrace_ms ?? DEFAULT_GRACE_MS, ROLLBACK_MS));
   const containers = throughGate(gate, new Containers(room, assembler, images));
   const pods = opened.use(new PodController({ objects, manager, containers, images, node: thisNode() }));
