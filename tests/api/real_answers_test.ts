@@ -55,6 +55,19 @@ rootTest("every route answers on a real root, by its schema", async () => {
   await bytes("GET", "/v1/containers/shop/export");
   await json("POST", "/v1/containers/shop/commit", { reference: "shop:1", changes: ['CMD ["sh"]'] });
   await json("POST", "/v1/containers/shop/unmount", { lazy: false });
+  await json("POST", "/v1/containers/shop/rename", { name: "store" });
+  assertEquals((await json("POST", "/v1/containers/store/rename", { name: "shop" })).name, "shop");
+  await json("POST", "/v1/containers", { image: "team/small:2", name: "idle", labels: { old: "yes" } });
+  assertEquals((await json("POST", "/v1/containers/prune", { label: ["old=yes"] })).deleted.length, 1);
+  // The scratch file system has no quotas: that is the answer, in the shape of an error.
+  const update = {
+    method: "POST",
+    body: JSON.stringify({ storage_options: { size: "64m" } }),
+    headers: { "content-type": "application/json" },
+  };
+  const refusal = await router.fetch(new Request("http://lamina/v1/containers/shop/update", update));
+  assertEquals((await refusal.json()).code, "UNSUPPORTED");
+  called.add("POST /v1/containers/shop/update");
   for (const path of ["/v1/info", "/v1/version", "/healthz", "/v1/df", "/v1/doctor", "/v1/openapi.json"]) {
     await json("GET", path);
   }
