@@ -7,18 +7,21 @@ interface Group<Item, Result> {
   readonly reject: (error: unknown) => void;
 }
 
-/** Runs one batch at a time. */
+/** Runs one batch at a time, or a few. */
 export class BatchLane<Item, Result> {
   #waiting: Array<Group<Item, Result>> = [];
-  #running = false;
+  #running = 0;
 
   /**
    * @param run Performs a batch; gives one result per item, in order.
    * @param fits Whether a group may join the items of a batch.
+   * @param width Batches at a time: more than one where an item waits rather than works, and nothing is asked about
+   * the order of different callers' items. What waits is shared out among them.
    */
   constructor(
     readonly run: (items: readonly Item[]) => Promise<readonly Result[]>,
     readonly fits: (batch: readonly Item[], group: readonly Item[]) => boolean,
+    readonly width = 1,
   ) {}
 
   /**
@@ -39,8 +42,8 @@ export class BatchLane<Item, Result> {
     };
     signal.addEventListener("abort", onAbort, { once: true });
     this.#waiting.push(group);
-    if (!this.#running) {
-      this.#running = true;
+    if (this.#running < this.width) {
+      this.#running++;
       queueMicrotask(() => this.#work());
     }
     return promise.finally(() => signal.removeEventListener("abort", onAbort));
@@ -48,10 +51,11 @@ export class BatchLane<Item, Result> {
 
   async #work(): Promise<void> {
     while (this.#waiting.length > 0) {
+      const share = Math.ceil(this.#waiting.length / this.width);
       const groups = [this.#waiting.shift()!];
       const batch = [...groups[0]!.items];
       // Who does not fit keeps its place, and nobody overtakes it.
-      while (this.#waiting.length > 0 && this.fits(batch, this.#waiting[0]!.items)) {
+      while (groups.length < share && this.fits(batch, this.#waiting[0]!.items)) {
         const group = this.#waiting.shift()!;
         groups.push(group);
         batch.push(...group.items);
@@ -64,6 +68,6 @@ export class BatchLane<Item, Result> {
         for (const group of groups) group.reject(error);
       }
     }
-    this.#running = false;
+    this.#running--;
   }
 }

@@ -18,6 +18,9 @@ import { fitsUnmountBatch, runUnmounts, type UnmountJob, unmountsAtOnce } from "
 /** Milliseconds that a call has when it does not say otherwise. */
 export const DEFAULT_TIMEOUT_MS = 60_000;
 
+/** Each unmount waits milliseconds in the kernel until no other processor looks at the mount table: they wait together. */
+const UNMOUNT_PROCESSES = 4;
+
 /** Programs that stand in for the real ones. */
 export interface MountPrograms {
   /** Default `mount`. */
@@ -51,6 +54,7 @@ export class CommandMounter implements Mounter {
     this.#unmounts = new BatchLane(
       (jobs) => runUnmounts(this.#programs.umount, jobs, shared(), true),
       fitsUnmountBatch,
+      UNMOUNT_PROCESSES,
     );
   }
 

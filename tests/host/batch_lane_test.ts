@@ -72,3 +72,24 @@ Deno.test("a group is taken back while it waits, and carried out once it runs", 
   await assertRejects(async () => await l.submit([3], abort.signal), Error, "enough");
   assertEquals(l.batches, [[1]]);
 });
+
+Deno.test("a wide lane shares out what waits among its batches", async () => {
+  const batches: number[][] = [];
+  const free = Promise.withResolvers<void>();
+  const work = new BatchLane<number, number>(
+    async (items) => {
+      batches.push([...items]);
+      await free.promise;
+      return [...items];
+    },
+    () => true,
+    2,
+  );
+  const all = [1, 2, 3, 4, 5].map((item) => work.submit([item], never));
+  await Promise.resolve();
+  await Promise.resolve();
+  assertEquals(batches.length, 2);
+  free.resolve();
+  assertEquals(await Promise.all(all), [[1], [2], [3], [4], [5]]);
+  assertEquals(batches.flat().sort(), [1, 2, 3, 4, 5]);
+});
