@@ -108,9 +108,10 @@ rootTest("mounts and unmounts that are asked for together share processes", asyn
   await Promise.all(targets.map((target) => mounter.mount([bind(path, "s", target)], { signal: patient })));
   assertEquals(await processes(), 1);
   await Promise.all(targets.map((target) => mounter.unmount([`${path}/${target}`], { signal: patient })));
-  assertEquals(await processes(), 2);
+  // Unmounts wait in the kernel, so they are shared out among four.
+  assertEquals(await processes(), 5);
   await mounter.unmount(targets.map((target) => `${path}/${target}`), { signal: patient });
-  assertEquals(await processes(), 2, "a process was started to unmount what is not mounted");
+  assertEquals(await processes(), 5, "a process was started to unmount what is not mounted");
 });
 
 rootTest("an unmount that hangs ends at its deadline and leaves the mount for the next try", async () => {
