@@ -11,6 +11,8 @@ interface Group<Item, Result> {
 export class BatchLane<Item, Result> {
   #waiting: Array<Group<Item, Result>> = [];
   #running = 0;
+  /** Of those that run: how many have not taken their first batch yet. */
+  #starting = 0;
 
   /**
    * @param run Performs a batch; gives one result per item, in order.
@@ -44,18 +46,19 @@ export class BatchLane<Item, Result> {
     this.#waiting.push(group);
     if (this.#running < this.width) {
       this.#running++;
+      this.#starting++;
       queueMicrotask(() => this.#work());
     }
     return promise.finally(() => signal.removeEventListener("abort", onAbort));
   }
 
   async #work(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const share = Math.ceil(this.#waiting.length / this.width);
+    let share = Math.ceil(this.#waiting.length / this.#starting--);
+    for (; this.#waiting.length > 0; share = Infinity) {
       const groups = [this.#waiting.shift()!];
       const batch = [...groups[0]!.items];
       // Who does not fit keeps its place, and nobody overtakes it.
-      while (groups.length < share && this.fits(batch, this.#waiting[0]!.items)) {
+      while (groups.length < share && this.#waiting.length > 0 && this.fits(batch, this.#waiting[0]!.items)) {
         const group = this.#waiting.shift()!;
         groups.push(group);
         batch.push(...group.items);
