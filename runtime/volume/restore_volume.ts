@@ -107,14 +107,9 @@ export async function unpackArchive(
     }
   };
   const compression = foundCompression(head, "the archive");
-  const plain = compression === "none" ? all() : ownChunks(decompressed(all(), compression, "the archive"));
+  const plain = compression === "none" ? all() : decompressed(all(), compression, "the archive");
   const stream = streamOf(plain, { signal: operation.signal });
   await room.engine.unpackInto({ stream, root: directory, path: "/" }, operation);
-}
-
-/** The engine hands each chunk's memory to a worker; a decompressor would write on into what it has given out. */
-async function* ownChunks(chunks: AsyncIterable<Uint8Array<ArrayBuffer>>): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  for await (const chunk of chunks) yield chunk.slice();
 }
 
 async function firstBytes(

@@ -44,6 +44,21 @@ rootTest("a backup keeps everything of every file, compressed or not, into a dir
   assertEquals(await test.check(), []);
 });
 
+rootTest("files of any size come back from a compressed backup", async () => {
+  await using test = await TestRuntime.open();
+  const { mountpoint } = await makeVolume(test, { name: "data" });
+  for (const size_kib of [20, 50, 64, 130, 300]) {
+    const random = new Uint8Array(size_kib << 10);
+    for (let at = 0; at < random.length; at += 65_536) crypto.getRandomValues(random.subarray(at, at + 65_536));
+    await Deno.writeFile(join(mountpoint, "file"), random);
+    for (const compression of ["gzip", "zstd"] as const) {
+      const { bytes } = await backup(test, "data", compression);
+      const restored = await restore(test, `${compression}-${size_kib}`, bytes);
+      assertEquals(await Deno.readFile(join(restored.mountpoint, "file")), random, `${compression}, ${size_kib} KiB`);
+    }
+  }
+});
+
 rootTest("what other programs wrote is restored as well", async () => {
   await using test = await TestRuntime.open();
   const source = test.hostDirectory("source");

@@ -78,7 +78,7 @@ async function firstBytes(source: ChunkSource): Promise<{ head: Uint8Array; sour
   while (length < HEAD_BYTES) {
     const chunk = await source.next();
     if (chunk === undefined) break;
-    chunks.push(length === 0 && chunk.length >= HEAD_BYTES ? chunk : chunk.slice()); // it may be reused by its source
+    chunks.push(length === 0 && chunk.length >= HEAD_BYTES ? chunk : new Uint8Array(chunk)); // it may be reused by its source
     length += chunk.length;
   }
   const head = new Uint8Array(HEAD_BYTES);

@@ -77,7 +77,7 @@ export class WorkerJobContext implements JobContext {
 
   async emitChunk(chunk: Chunk): Promise<void> {
     await this.#takeCredit();
-    const whole = chunk.byteLength === chunk.buffer.byteLength ? chunk : chunk.slice();
+    const whole = chunk.byteLength === chunk.buffer.byteLength ? chunk : new Uint8Array(chunk);
     this.#send({ type: "output", id: this.#id, value: whole }, [whole.buffer]);
   }
 

@@ -151,7 +151,7 @@ export class PoolWorker {
         const { value, done } = run.reader === undefined ? { done: true } : await run.reader.read();
         if (done) return this.#post({ type: "chunk", id: run.id });
         if (value === undefined || value.length === 0) continue;
-        const copy = value.slice(); // the stream's owner may still want its buffer
+        const copy = new Uint8Array(value); // not `slice`, by which a Buffer shares its memory; the stream's owner may still want its buffer
         return this.#post({ type: "chunk", id: run.id, chunk: copy }, [copy.buffer]);
       }
     } catch (error) {

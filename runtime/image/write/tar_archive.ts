@@ -20,7 +20,7 @@ export async function* tarArchive(members: AsyncIterable<ArchiveMember>): AsyncG
   for await (const { name, content } of members) {
     if (content instanceof Uint8Array) {
       yield header(name, content.length);
-      if (content.length > 0) yield content.slice();
+      if (content.length > 0) yield new Uint8Array(content);
       yield* padding(content.length);
       continue;
     }
