@@ -29,6 +29,7 @@ import {
   unmountAll,
 } from "./container/recover_containers.ts";
 import { ImageMounts } from "./container/image_mounts.ts";
+import { rootsThatBind } from "./container/kept_root.ts";
 import { MountSources } from "./container/mount_sources.ts";
 import { RootfsAssembler } from "./container/rootfs_assembler.ts";
 import { LaminaError, messageOf } from "./core/errors.ts";
@@ -103,6 +104,8 @@ export interface RuntimeOptions {
       readonly slowCall_ms: number;
       readonly call_ms: number;
     };
+    /** Socket on which this very program is a plugin. */
+    readonly ownSocket?: string;
   };
   /** Milliseconds that running operations get before a shutdown aborts them; default 10,000. */
   readonly shutdownGrace_ms?: number;
@@ -176,7 +179,7 @@ export async function createRuntime(
   const volumeRoom: VolumeRoom = { store, layout, engine, locks, events, local, drivers };
   const volumes = new VolumeLifecycle(volumeRoom);
   const access = new VolumeAccess(volumeRoom);
-  const manager = openVolumes(opened, { store, layout, mounter, engine, objects, events });
+  const { manager, kube } = openVolumes(opened, { store, layout, mounter, engine, objects, events });
   const images = createImageService({ store, driver, layout, events, locks, limits: options.limits?.import });
   const sources = new MountSources(layout, access, new ImageMounts({ driver, mounter, layout, store }));
   const volumeParts = { volumes, access, sources, kept: manager };
@@ -202,6 +205,7 @@ export async function createRuntime(
     migration,
     unions,
     ownsWorkload,
+    isRemoving: (path: string) => kube.isRemoving(path),
     startedAt_ms,
     ...recovery,
   };
@@ -234,9 +238,15 @@ function openVolumes(
     readonly engine: LayerEngine;
     readonly events: EventLog;
   },
-): Manager {
+): { readonly manager: Manager; readonly kube: KubernetesPlugins } {
   const kube = opened.use(new KubernetesPlugins(parts));
-  return opened.use(openManager({ ...parts, plugins: kube.list, report: reportTo(parts.objects, parts.events) }));
+  const manager = opened.use(openManager({
+    ...parts,
+    plugins: kube.list,
+    report: reportTo(parts.objects, parts.events),
+    rootsThatBind: (path) => rootsThatBind(parts, path),
+  }));
+  return { manager, kube };
 }
 
 /** Begins to bring claims and PersistentVolumes to what was applied. */

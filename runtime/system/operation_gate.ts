@@ -1,8 +1,9 @@
 /** Counts what runs, and lets the runtime end in an orderly way. */
 import { setTimeout as delay } from "node:timers/promises";
-import { LaminaError, toLaminaError } from "../core/errors.ts";
+import { LaminaError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { onEnd } from "../core/streams.ts";
+import { hostError } from "../host/errno_errors.ts";
 
 /** How long an operation that must be alone waits for the others, and how often it looks. */
 const ALONE_WAIT_MS = 10_000;
@@ -58,7 +59,7 @@ export class OperationGate {
       return result;
     } catch (error) {
       leave();
-      throw toLaminaError(error, "The operation failed");
+      throw hostError(error, "The operation failed");
     }
   }
 

@@ -144,10 +144,11 @@ export class VolumeLifecycle {
     for (const name of names) {
       const row = findVolumeRow(this.#room.store, name);
       if (row?.state !== "creating") continue;
-      const { driver, volume } = this.find(row);
+      // Of a plugin that has gone there is nothing to take back.
+      const driver = this.#room.drivers.find(row.driver);
       // Not the caller's operation: that may be what was aborted.
       const operation: Operation = { signal: AbortSignal.timeout(UNDO_TIMEOUT_MS), progress: () => {} };
-      if (!await driver.undoCreate(volume, operation)) kept.push(name);
+      if (driver !== undefined && !await driver.undoCreate(namedVolume(row), operation)) kept.push(name);
     }
     return (tx) => {
       for (const name of names) {
@@ -165,8 +166,9 @@ export class VolumeLifecycle {
   async dropFilled(intent: Intent, operation: Operation): Promise<void> {
     const row = findVolumeRow(this.#room.store, intent.object);
     let free: ((operation: Operation) => Promise<void>) | undefined;
-    if (row?.state === "creating") {
-      const { driver, volume } = this.find(row);
+    const driver = row === undefined ? undefined : this.#room.drivers.find(row.driver);
+    if (row?.state === "creating" && driver !== undefined) {
+      const volume = namedVolume(row);
       if (driver.needsMount(volume) && driver.isMounted(volume)) await driver.unmount(volume, operation);
       free = await driver.remove(volume, operation);
     }

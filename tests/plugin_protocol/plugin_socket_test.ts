@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path/posix";
+import { PluginSource } from "../../drivers/volume/named/plugin/plugin_source.ts";
 import { createRuntime } from "../../runtime/runtime.ts";
 import { type LaminaProcess, startLamina } from "../e2e/lamina_process.ts";
 import { rootTest, scratchDirectory, testOperation } from "../support/scratch.ts";
@@ -76,6 +77,19 @@ rootTest("what a client of the plugin should not have asked is answered in words
     assertStringIncludes(String((await plugin.call(method, body)).Err), words, method);
   }
   assertEquals(await plugin.call("VolumeDriver.List"), { Volumes: [] });
+});
+
+rootTest("Lamina is no driver of volumes for itself", async () => {
+  await using scratch = await scratchDirectory();
+  const ownSocket = join(scratch.path, "own.sock");
+  using _listener = Deno.listen({ transport: "unix", path: ownSocket });
+  await Deno.symlink(ownSocket, join(scratch.path, "linked.sock"));
+  await Deno.writeTextFile(join(scratch.path, "named.spec"), `unix://${ownSocket}`);
+  await Deno.writeTextFile(join(scratch.path, "broken.spec"), "?");
+  const places = { sockets: [scratch.path], files: [scratch.path] };
+  using others = new PluginSource(join(scratch.path, "state"), { places, ownSocket });
+  assertEquals(["own", "linked", "named"].map((name) => others.find(name)), [undefined, undefined, undefined]);
+  assertEquals(others.names(), ["broken"]);
 });
 
 rootTest("a Lamina uses the volumes of another one through its plugin socket", async () => {

@@ -82,6 +82,7 @@ export const serveCommand = command({
       storageDriver: flags["storage-driver"] ?? config.storage_driver,
       storageOptions,
       mounter: (flags.mounter as "command" | "libc" | undefined) ?? config.mounter,
+      volumePlugins: { ownSocket: pluginSocket },
       // The server has waited already: what runs now was aborted and did not listen.
       shutdownGrace_ms: 0,
     });
