@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { decompress } from "../../../drivers/storage/layer/decompress.ts";
 import type { AppliedLayer } from "../../../drivers/storage/layer/types.ts";
 import type { ApplyRequest, SnapshotFilter, SnapshotInfo, StorageDriver } from "../../../drivers/storage/port.ts";
-import { LaminaError } from "../../../runtime/core/errors.ts";
+import { isLaminaError, LaminaError } from "../../../runtime/core/errors.ts";
 import type { Digest, SnapshotKey } from "../../../runtime/core/ids.ts";
 import { abortable } from "../../../runtime/core/keyed_lock.ts";
 import type { Operation } from "../../../runtime/core/operation.ts";
@@ -64,7 +64,9 @@ export function memoryDriver(store: Store): MemoryDriver {
       });
       return layer;
     } catch (error) {
-      await Deno.remove(request.recipePath).catch(() => {});
+      // As the real ones: whoever was quicker with a layer of that name has its recipe at the same place.
+      const lost = typeof request.name === "string" && isLaminaError(error, "ALREADY_EXISTS");
+      if (!lost) await Deno.remove(request.recipePath).catch(() => {});
       throw error;
     } finally {
       now--;
