@@ -1,12 +1,13 @@
 /** What all plugins with a device of this machine do alike: mounting its file system, showing it raw, growing it. */
 import type { Mount } from "../../runtime/core/mount.ts";
 import type { Operation } from "../../runtime/core/operation.ts";
+import { fileSystemStatus } from "../../runtime/host/disk.ts";
 import { prepareDevice } from "../../runtime/host/format_device.ts";
 import { mountIdentityIfThere } from "../../runtime/host/mount_table.ts";
 import type { Mounter } from "../../runtime/host/mounter.ts";
 import { warn } from "./plugin_context.ts";
 import type { VolumeSpec } from "./port.ts";
-import { fillDevice, mountImage } from "./sized/image_mount.ts";
+import { fillDevice, mountImage, mountOfImage } from "./sized/image_mount.ts";
 
 /** What is to be mounted. */
 export interface DeviceMount {
@@ -43,10 +44,23 @@ export async function mountDevice(request: DeviceMount, mounter: Mounter, operat
   await mounter.mount([{ type, source: device, target, options }], operation);
 }
 
-/** Lets a mounted file system fill its device, now or, where the kernel cannot do that online, at its next mount. */
-export async function growMounted(device: string, spec: VolumeSpec, operation: Operation): Promise<void> {
-  if (await fillDevice(device, operation)) return;
+/**
+ * Lets a mounted file system fill its device, now or, where the kernel cannot do that online, at its next mount.
+ *
+ * @returns as `VolumePlugin.expand`.
+ */
+export async function growMounted(
+  device: string,
+  spec: VolumeSpec,
+  operation: Operation,
+): Promise<boolean | undefined> {
+  const mount = mountOfImage(device);
+  // The superblock on the device may lag behind what is mounted.
+  const size_bytes = () => mount === undefined ? 0 : fileSystemStatus(mount.target).total_bytes;
+  const before_bytes = size_bytes();
+  if (await fillDevice(device, operation)) return size_bytes() > before_bytes ? true : undefined;
   warn(operation, spec, `the file system on ${device} cannot grow while it is mounted here: it will at its next mount`);
+  return false;
 }
 
 /** What bind-mounts a device, or the place where it is mounted, into a workload. */

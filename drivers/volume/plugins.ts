@@ -40,6 +40,11 @@ export class KubernetesPlugins implements AsyncDisposable {
     return this.#trash.settled();
   }
 
+  /** Whether something in the trash is being deleted, so that it is no leftover. */
+  isRemoving(path: string): boolean {
+    return this.#trash.isRemoving(path);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#trash[Symbol.asyncDispose]();
   }

@@ -147,11 +147,15 @@ export interface VolumePlugin {
   references?(spec: VolumeSpec, workload: Workload): readonly ObjectKey[];
   /** Space that the volume at `path` takes and has; only where it is its own (not of the whole disk). */
   usage?(path: string, operation: Operation): Promise<VolumeUsage>;
-  /** Grows the volume to at least `size_bytes`, file system included, online. */
+  /**
+   * Grows the volume to at least `size_bytes`, file system included, online.
+   *
+   * @returns true: it has grown; false: it cannot now, and will at its next mount; nothing: it was as large already.
+   */
   expand?(
     request: { readonly spec: VolumeSpec; readonly path: string; readonly size_bytes: number },
     operation: Operation,
-  ): Promise<void>;
+  ): Promise<boolean | void>;
 }
 
 /** Space of a volume. */
@@ -177,12 +181,15 @@ export interface Provisioner {
     parameters: Readonly<Record<string, string>>,
     operation: Operation,
   ): Promise<void>;
-  /** Raises the size; it never shrinks. `pending`: the file system grows at its next mount. */
+  /**
+   * Raises the size; it never shrinks. `pending`: the file system grows at its next mount; `obstacle`: why it does not
+   * now, though it is mounted.
+   */
   expand?(
     source: Readonly<Record<string, unknown>>,
     size_bytes: number,
     operation: Operation,
-  ): Promise<{ readonly size_bytes: number; readonly pending: boolean }>;
+  ): Promise<{ readonly size_bytes: number; readonly pending: boolean; readonly obstacle?: string }>;
   /** What the volume holds and may hold. */
   usage?(source: Readonly<Record<string, unknown>>, operation: Operation): Promise<VolumeUsage>;
   /**

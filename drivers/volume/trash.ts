@@ -12,6 +12,7 @@ import { currentMountTable, mountsBelow } from "../../runtime/host/mount_table.t
 export class Trash implements AsyncDisposable {
   readonly #closing = new AbortController();
   #last: Promise<void> = Promise.resolve();
+  readonly #places = new Set<string>();
   #failure: string | undefined;
 
   /** @param directory Absolute, existing. */
@@ -20,6 +21,11 @@ export class Trash implements AsyncDisposable {
   /** Why the last deletion failed, if it did; the next start tries again. */
   get failure(): string | undefined {
     return this.#failure;
+  }
+
+  /** Whether `path` is on its way out, now or when its turn comes. */
+  isRemoving(path: string): boolean {
+    return this.#places.has(path);
   }
 
   /**
@@ -31,9 +37,11 @@ export class Trash implements AsyncDisposable {
   async discard(path: string, remove: (path: string, operation: Operation) => Promise<void>): Promise<void> {
     refuseMountsBelow(path);
     const place = join(this.directory, `volume-${crypto.randomUUID()}`);
+    this.#places.add(place);
     try {
       await Deno.rename(path, place);
     } catch (error) {
+      this.#places.delete(place);
       if (error instanceof Deno.errors.NotFound) return;
       throw hostError(error, `Cannot take away ${path}`, { path });
     }
@@ -43,6 +51,8 @@ export class Trash implements AsyncDisposable {
         await remove(place, { signal: this.#closing.signal, progress: () => {} });
       } catch (error) {
         if (!this.#closing.signal.aborted) this.#failure = messageOf(error);
+      } finally {
+        this.#places.delete(place);
       }
     });
   }

@@ -1,7 +1,7 @@
 /** Roots that are mounted and shall stay so: the volume manager sees when one loses a mount, and has it repaired. */
 import type { Operation } from "../core/operation.ts";
 import { containerLock, type ContainerRoom } from "./container_room.ts";
-import { type ContainerRow, findContainerRow, specOf } from "./container_rows.ts";
+import { type ContainerRow, findContainerRow, readyContainerRows, specOf } from "./container_rows.ts";
 import type { RootfsAssembler } from "./rootfs_assembler.ts";
 
 /** To be called when a root was mounted, or found mounted after a start. */
@@ -13,6 +13,15 @@ export function keepRoot(room: ContainerRoom, assembler: RootfsAssembler, row: C
     mounts: specOf(row).mounts.length,
     repair: (operation) => repairRoot(room, assembler, row.id, operation),
   });
+}
+
+/** Roots of containers that bind `path`, or something below it. */
+export function rootsThatBind({ store, layout }: Pick<ContainerRoom, "store" | "layout">, path: string): string[] {
+  return readyContainerRows(store).filter((row) =>
+    specOf(row).mounts.some((mount) =>
+      mount.type === "bind" && (mount.source === path || mount.source.startsWith(`${path}/`))
+    )
+  ).map(({ id }) => layout.rootfs(id));
 }
 
 async function repairRoot(

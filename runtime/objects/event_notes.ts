@@ -1,4 +1,4 @@
-/** Events of objects: equal ones are counted, the newest are kept. */
+/** Events of objects: those that are equal but for numbers are counted, with the newest message; the newest are kept. */
 import type { ObjectEventRecord } from "../core/model/object.ts";
 import { kubeKind } from "../core/specs/kube/kinds.ts";
 import type { Store } from "../store/store.ts";
@@ -16,6 +16,9 @@ interface Kept {
   readonly id: number;
   readonly event: ObjectEventRecord;
 }
+
+/** Numbers that stand alone: bytes, mostly, which differ at each try of what fails for the same reason. */
+const NUMBERS = /(?<=^|\s)\d{4,}(?=[\s,.:;]|$)/g;
 
 /** See the head of the file. */
 export class EventNotes implements Disposable {
@@ -58,9 +61,10 @@ export class EventNotes implements Disposable {
     const key = identity(fresh);
     const known = this.#kept.get(key);
     this.#kept.delete(key);
-    const kept = known === undefined
-      ? { id: ++this.#lastId, event: fresh }
-      : { id: known.id, event: { ...known.event, count: known.event.count + 1, lastTimestamp: now } };
+    const kept = known === undefined ? { id: ++this.#lastId, event: fresh } : {
+      id: known.id,
+      event: { ...known.event, message: fresh.message, count: known.event.count + 1, lastTimestamp: now },
+    };
     this.#kept.set(key, kept);
     this.#changed.set(kept.id, kept.event);
     for (const [oldest, { id }] of this.#kept) {
@@ -107,5 +111,6 @@ export class EventNotes implements Disposable {
 }
 
 function identity({ involvedObject: about, type, reason, message }: ObjectEventRecord): string {
-  return JSON.stringify([about.kind, about.namespace, about.name, about.uid, type, reason, message]);
+  const { kind, namespace, name, uid } = about;
+  return JSON.stringify([kind, namespace, name, uid, type, reason, message.replace(NUMBERS, "#")]);
 }

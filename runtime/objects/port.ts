@@ -9,7 +9,7 @@ import type { Operation } from "../core/operation.ts";
 
 export type { KubeObject, ObjectChange };
 
-/** A Kubernetes Event: what happened to an object, for people. Equal ones are counted, not repeated. */
+/** A Kubernetes Event: what happened to an object, for people. Equal ones (but for numbers) are counted, not repeated. */
 export interface ObjectEvent {
   readonly about: ObjectKey & { readonly uid?: string };
   readonly type: "Normal" | "Warning";

@@ -94,6 +94,8 @@ async function leftovers(room: SystemRoom, operation: Operation): Promise<Curabl
   for (const directory of [layout.staging, layout.trash]) {
     for await (const { name } of Deno.readDir(directory)) {
       const path = join(directory, name);
+      // In this order: what is deleted meanwhile is not there then.
+      if (room.isRemoving(path) || !await isThere(path)) continue;
       findings.push({
         kind: "leftover",
         object: path,
@@ -106,6 +108,16 @@ async function leftovers(room: SystemRoom, operation: Operation): Promise<Curabl
     }
   }
   return findings;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 function counts({ containers: { store, layout } }: SystemRoom): Record<string, number> {

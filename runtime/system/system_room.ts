@@ -23,6 +23,8 @@ export interface SystemRoom {
   readonly unions: Unions;
   /** Whether the volume manager has something in a directory. */
   readonly ownsWorkload: (path: string) => boolean;
+  /** Whether something in the trash is being deleted in the background. */
+  readonly isRemoving: (path: string) => boolean;
   /** Volumes with what they are made with, and who has them mounted. */
   readonly volumes: VolumeRoom;
   readonly volumeAccess: VolumeAccess;

@@ -149,6 +149,12 @@ claimsTest("an image grows while it is mounted, and one that is not when it is m
     if (effectiveCapabilities().has("sys_resource")) {
       await f.change("PersistentVolumeClaim", "c", asks("128Mi"));
       assertEquals(f.claim("c").storage, "128Mi");
+    } else {
+      await f.change("PersistentVolumeClaim", "c", asks("128Mi"));
+      assertMatch(
+        f.events("c").at(-1)!,
+        /FileSystemResizeRequired: .*mounts the volume next, not now: .*CAP_SYS_RESOURCE/,
+      );
     }
   }
   // It never shrinks.

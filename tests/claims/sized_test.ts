@@ -53,8 +53,9 @@ for (const fs_type of ["ext4", "xfs"] as const) {
       // ext4 grows online for CAP_SYS_RESOURCE only, which not every machine's root has.
       const online = fs_type === "xfs" || effectiveCapabilities().has("sys_resource");
       const { total_bytes } = fileSystemStatus(target);
-      const grown = await backing.grow(image, size_bytes + 100 * MIB, operation);
+      const { obstacle, ...grown } = await backing.grow(image, size_bytes + 100 * MIB, operation);
       assertEquals(grown, { size_bytes: size_bytes + 100 * MIB, pending: !online });
+      assertEquals(obstacle?.includes("CAP_SYS_RESOURCE"), online ? undefined : true);
       assertEquals((await backing.grow(image, MIB, operation)).size_bytes, size_bytes + 100 * MIB);
       if (online) {
         assert(fileSystemStatus(target).total_bytes > total_bytes + 80 * MIB);

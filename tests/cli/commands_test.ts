@@ -132,6 +132,10 @@ Deno.test("check exits with 1 while a finding is not repaired", async () => {
   assertEquals([seen.code, seen.out], [1, "orphan: nobody owns /x (repairable with --repair)\n1 finding left"]);
   const repaired = await lamina(["check", "--repair"], runtime);
   assertEquals([repaired.code, repaired.out], [0, "orphan: nobody owns /x (repaired)\neverything agrees"]);
+  const silent = { ...finding, message: "nobody owns this", repaired: false, repairable: false };
+  runtime.system.check = () => Promise.resolve({ findings: [silent], checked: {} });
+  const named = await lamina(["check"], runtime);
+  assertEquals(named.out, "orphan: /x: nobody owns this (needs a person)\n1 finding left");
 });
 
 Deno.test("names with control characters cannot move the cursor of a terminal", async () => {

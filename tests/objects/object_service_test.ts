@@ -237,6 +237,27 @@ Deno.test("a watch tells what is there, a bookmark, and what happens", async () 
   stop.abort();
 });
 
+Deno.test("events that differ in their bytes only are counted, the newest message is told, over a restart too", async () => {
+  await using room = await fresh();
+  const event = (free: number, class_ = "fast") =>
+    room.objects.event({
+      about: { kind: "PersistentVolumeClaim", namespace: "default", name: "c", uid: "u" },
+      type: "Warning",
+      reason: "ProvisioningFailed",
+      message: `class ${class_}: Cannot give 943718400 bytes to pvc-1: the disk has ${free} available`,
+    });
+  event(123456);
+  event(99999);
+  room.reopen();
+  event(77777);
+  event(77777, "slow");
+  const events = room.verbs.events({ kind: "PersistentVolumeClaim", namespace: "default", name: "c" });
+  assertEquals(events.map(({ count, message }) => `${count} ${message.slice(-15)}`), [
+    "3 77777 available",
+    "1 77777 available",
+  ]);
+});
+
 Deno.test("equal events are counted, the newest are kept over a restart", async () => {
   await using room = await fresh();
   const event = (message: string) =>

@@ -165,10 +165,16 @@ rootTest(
       path,
     ]);
     assertEquals(await stage.tearDown(spec), "nothing");
+    const going = await namesIn(stage.layout.trash);
+    assertEquals([going.length, ...going.map((name) => stage.plugins.isRemoving(join(stage.layout.trash, name)))], [
+      1,
+      true,
+    ]);
     // What runs is given up with the process.
     await stage.restart();
     const left = await namesIn(stage.layout.trash);
     assertEquals(left.length <= 1, true);
+    for (const name of left) assertEquals(stage.plugins.isRemoving(join(stage.layout.trash, name)), false);
     for (const name of left) await stage.engine.removeTree(join(stage.layout.trash, name), stage.operation);
     assertEquals(await namesIn(stage.layout.trash), []);
   },

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { join } from "@std/path/posix";
 import { isLaminaError } from "../../runtime/core/errors.ts";
 import type { KubeObject } from "../../runtime/core/model/object.ts";
@@ -179,6 +179,8 @@ rootTest("after a reboot all pods are mounted again", async () => {
   await eventually(() => exists(join(root, "etc/config/greeting")) && exists(join(data, "data/file")));
   assertEquals(Deno.readTextFileSync(join(root, "cache/file")), "kept");
   await ready(test.runtime, "storage-tour");
+  // Nothing has grown by being mounted, nor by being mounted again.
+  assertEquals(eventsOf(test.runtime, "shop").filter((line) => line.startsWith("FileSystemResize")), []);
   for (const name of ["storage-tour", "shop"]) await deleted(test.runtime, "Pod", name);
   assertEquals((await test.check()).filter((line) => !line.includes("persistent")), []);
 });
@@ -234,6 +236,48 @@ rootTest("what cannot change of a running pod is refused by its field, and chang
   assert(isLaminaError(error, "CONFLICT"));
   assertStringIncludes(error.message, "spec.volumes");
   await ready(runtime, "fixed");
+});
+
+rootTest("volumes in memory that somebody unmounts come back with what containers still have of them", async () => {
+  await using room = await podRuntime();
+  const { test: { runtime }, test } = room;
+  const secret = (value: string) => `{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {key: ${value}}}`;
+  await applyText(runtime, secret("one"));
+  const volumes = "{name: s, secret: {secretName: s}}, {name: e, emptyDir: {medium: Memory}}";
+  // The container may only read the secret; its volume is written all the same.
+  await applyText(
+    runtime,
+    pod("keeper", volumes, "{name: s, mountPath: /s, readOnly: true}, {name: e, mountPath: /e}"),
+  );
+  const up = await ready(runtime, "keeper");
+  const root = rootOf(up, "main");
+  Deno.writeTextFileSync(join(root, "e/file"), "kept");
+  const volume = (plugin: string, name: string) => join(test.root, "pods", up.metadata.uid, "volumes", plugin, name);
+  const paths = [volume("kubernetes.io~secret", "s"), volume("kubernetes.io~empty-dir", "e")] as const;
+  // The manager knows a mount again once it has looked at the table, within 0.6 s.
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  for (const path of paths) await runCommand("umount", [path]);
+  await eventually(() => exists(join(paths[0], "key")) && exists(join(paths[1], "file")));
+  assertEquals(Deno.readTextFileSync(join(paths[1], "file")), "kept");
+  Deno.writeTextFileSync(join(root, "e/file"), "still the same");
+  assertEquals(Deno.readTextFileSync(join(paths[1], "file")), "still the same");
+  await applyText(runtime, secret("two"));
+  await eventually(() => Deno.readTextFileSync(join(root, "s/key")) === "two");
+  assertThrows(() => Deno.writeTextFileSync(join(root, "s/more"), ""));
+  assertEquals(await test.check(), []);
+
+  // The same while the program is not there.
+  await runtime[Symbol.asyncDispose]();
+  for (const path of paths) await runCommand("umount", [path]);
+  await test.reopen();
+  await ready(test.runtime, "keeper");
+  await eventually(() => exists(join(paths[1], "file")));
+  assertEquals(Deno.readTextFileSync(join(root, "e/file")), "still the same");
+  await applyText(test.runtime, secret("three"));
+  await eventually(() => Deno.readTextFileSync(join(root, "s/key")) === "three");
+  assertEquals(await test.check(), []);
+  await deleted(test.runtime, "Pod", "keeper");
+  assertEquals(await test.check(), []);
 });
 
 /** Looks until it is so. */

@@ -94,9 +94,10 @@ export class LocalPlugin implements VolumePlugin {
     return volumeUsage(path, this.#context.engine, operation);
   }
 
-  async expand({ spec }: { readonly spec: VolumeSpec }, operation: Operation): Promise<void> {
+  async expand({ spec }: { readonly spec: VolumeSpec }, operation: Operation): Promise<boolean | undefined> {
     const found = await look(spec, operation);
-    if (found.kind !== "directory" && spec.volume_mode !== "Block") await growMounted(found.path, spec, operation);
+    if (found.kind === "directory" || spec.volume_mode === "Block") return undefined;
+    return await growMounted(found.path, spec, operation);
   }
 
   async #mount(spec: VolumeSpec, found: Found, target: string, operation: Operation): Promise<void> {

@@ -80,8 +80,9 @@ export class NetworkBlockPlugin implements VolumePlugin {
   async expand(
     { spec, path }: { readonly spec: VolumeSpec; readonly path: string },
     operation: Operation,
-  ): Promise<void> {
+  ): Promise<boolean | undefined> {
     const mounted = mountAtTarget(currentMountTable(), path);
-    if (spec.volume_mode === "Filesystem" && mounted !== undefined) await growMounted(mounted.source, spec, operation);
+    if (spec.volume_mode !== "Filesystem" || mounted === undefined) return undefined;
+    return await growMounted(mounted.source, spec, operation);
   }
 }

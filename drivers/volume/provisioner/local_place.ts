@@ -20,7 +20,7 @@ import { hostError } from "../../../runtime/host/errno_errors.ts";
 import { faultPoint } from "../../../runtime/host/faults.ts";
 import { acquireRootLock, type RootLock } from "../../../runtime/host/root_lock.ts";
 import type { LayerEngine } from "../../storage/layer/engine.ts";
-import type { BackingName, SizedBacking } from "../sized/port.ts";
+import type { BackingName, Grown, SizedBacking } from "../sized/port.ts";
 import { type KnownTree, SizedPlace } from "../sized/sized_place.ts";
 import { refuseUsed } from "./used_tree.ts";
 import { promised_bytes, readRecord, treeOf, type VolumeRecord, writeRecord } from "./volume_record.ts";
@@ -150,7 +150,7 @@ export class LocalPlace implements Disposable {
     name: string,
     wanted_bytes: number,
     operation: Operation,
-  ): Promise<{ readonly size_bytes: number; readonly pending: boolean }> {
+  ): Promise<Grown> {
     using _lock = await this.#locks.acquire("make", operation.signal);
     const { record, tree } = await this.#existing(name);
     if (wanted_bytes > record.size_bytes && !record.overprovision) {

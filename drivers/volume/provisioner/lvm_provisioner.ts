@@ -10,7 +10,7 @@ import { fileSystemStatus } from "../../../runtime/host/disk.ts";
 import { faultPoint } from "../../../runtime/host/faults.ts";
 import { fileSystemOn, makeFileSystem } from "../../storage/devicemapper/file_systems.ts";
 import type { Provisioned, Provisioner, ProvisionRequest, VolumeUsage } from "../port.ts";
-import { fillDevice, mountOfImage } from "../sized/image_mount.ts";
+import { fillDevice, growthObstacle, mountOfImage } from "../sized/image_mount.ts";
 import { parseParameters } from "./local_parameters.ts";
 import { listVolumes, type LogicalVolume, lvm } from "./lvm_commands.ts";
 
@@ -90,8 +90,9 @@ export class LvmProvisioner implements Provisioner {
     const found = ownVolume(volumes, vg, name);
     if (found === undefined) throw new LaminaError("NOT_FOUND", `Cannot grow ${vg}/${name}: there is no such volume`);
     const grown = await this.#grow(vg, found, size_bytes, operation);
-    const filled = await fillDevice(found.path, operation);
-    return { ...grown, pending: !filled };
+    const pending = !await fillDevice(found.path, operation);
+    const obstacle = pending ? growthObstacle(found.path) : undefined;
+    return { ...grown, pending, ...(obstacle !== undefined && { obstacle }) };
   }
 
   async usage(source: Source, operation: Operation): Promise<VolumeUsage> {

@@ -7,8 +7,8 @@ import { syncFileSystem } from "../../../runtime/host/durable.ts";
 import { hostError } from "../../../runtime/host/errno_errors.ts";
 import { growFile, shareFile } from "../../../runtime/host/image_files.ts";
 import { fileSystemOn, makeFileSystem } from "../../storage/devicemapper/file_systems.ts";
-import { fillDevice, fillsDevice, mountOfImage } from "./image_mount.ts";
-import type { ImageFileSystem, SizedBacking, SizedRequest, SizedUsage } from "./port.ts";
+import { fillDevice, fillsDevice, growthObstacle, mountOfImage } from "./image_mount.ts";
+import type { Grown, ImageFileSystem, SizedBacking, SizedRequest, SizedUsage } from "./port.ts";
 
 const MIB = 2 ** 20;
 /** Smaller ones cannot be made, or hold nothing but themselves. */
@@ -56,7 +56,7 @@ export class ImageBacking implements SizedBacking {
     path: string,
     wanted_bytes: number,
     operation: Operation,
-  ): Promise<{ size_bytes: number; pending: boolean }> {
+  ): Promise<Grown> {
     try {
       const { size, blocks } = await Deno.stat(path);
       const size_bytes = Math.max(Math.ceil(wanted_bytes / MIB) * MIB, size);
@@ -71,7 +71,9 @@ export class ImageBacking implements SizedBacking {
         }
       }
       for (const device of loopsOf(path)) refreshLoop(device);
-      return { size_bytes, pending: !await fillDevice(path, operation) };
+      const pending = !await fillDevice(path, operation);
+      const obstacle = pending ? growthObstacle(path) : undefined;
+      return { size_bytes, pending, ...(obstacle !== undefined && { obstacle }) };
     } catch (error) {
       throw hostError(error, `Cannot grow the image ${path} to ${wanted_bytes} bytes`, { path });
     }

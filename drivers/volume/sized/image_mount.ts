@@ -77,6 +77,14 @@ export async function fillDevice(source: string, operation: Operation): Promise<
   return true;
 }
 
+/** Why a file system that is mounted did not fill its device; nothing is in the way of one that is not mounted. */
+export function growthObstacle(source: string): string | undefined {
+  const mount = mountOfImage(source);
+  if (mount === undefined) return undefined;
+  if (!mount.options.includes("rw")) return `it is mounted read-only at ${mount.target}`;
+  return mayGrowOnline() ? undefined : `this process lacks CAP_SYS_RESOURCE, without which no mounted ext4 grows`;
+}
+
 /** Whether the file system of an image or device reaches its end, as its superblock on disk tells. */
 export function fillsDevice(source: string): boolean {
   const found = fileSystemOn(source);

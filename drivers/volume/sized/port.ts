@@ -44,6 +44,15 @@ export interface CopyOptions {
   readonly limit_bytes?: number;
 }
 
+/** What {@linkcode SizedBacking.grow} came to. */
+export interface Grown {
+  readonly size_bytes: number;
+  /** The device has grown, its file system does at its next mount. */
+  readonly pending: boolean;
+  /** Why it does not now, though it is mounted. */
+  readonly obstacle?: string;
+}
+
 /** One way of enforcing, in one place. Every verb is idempotent and durable when it returns. */
 export interface SizedBacking {
   readonly name: BackingName;
@@ -57,14 +66,13 @@ export interface SizedBacking {
   /**
    * Raises the capacity; less than it has is success and changes nothing. Online.
    *
-   * @returns `pending`: the device has grown, its file system does at its next mount.
    * @throws `RESOURCE_EXHAUSTED`
    */
   grow(
     path: string,
     size_bytes: number,
     operation: Operation,
-  ): Promise<{ readonly size_bytes: number; readonly pending: boolean }>;
+  ): Promise<Grown>;
   /** @throws `NOT_FOUND` */
   usage(path: string, operation: Operation): Promise<SizedUsage>;
   /** Deletes the tree and all in it. Gone already: success. @throws `CONFLICT` when something is mounted there. */

@@ -81,9 +81,10 @@ const check = command({
     if (output.asJson) {
       output.json(result);
     } else {
-      for (const { kind, message, repaired, repairable } of result.findings) {
+      for (const { kind, object, message, repaired, repairable } of result.findings) {
+        const subject = message.includes(object) ? "" : `${printable(object)}: `;
         const state = repaired ? "repaired" : repairable ? "repairable with --repair" : "needs a person";
-        output.line(`${kind}: ${printable(message)} (${state})`);
+        output.line(`${kind}: ${subject}${printable(message)} (${state})`);
       }
       const looked = Object.entries(result.checked).map(([kind, count]) => `${kind} ${count}`).join(", ");
       const found = open.length === 0 ? "everything agrees" : `${counted(open.length, "finding")} left`;

@@ -14,14 +14,15 @@ export async function expandClaim(
   operation: Operation,
 ): Promise<boolean> {
   const provisioner = provisionerNamed(room, volume.annotations[PROVISIONED_BY]);
-  const { size_bytes, pending } = await provisioner.expand!(volume.source, claim.requested_bytes, operation);
+  const { size_bytes, pending, obstacle } = await provisioner.expand!(volume.source, claim.requested_bytes, operation);
   faultPoint("claims.grown");
   const storage = formatQuantity(size_bytes);
   // The volume first: what was promised once stays promised.
   await change(room, volume.object, (object) => ({ ...object, spec: { ...object.spec, capacity: { storage } } }));
   if (pending) {
     if (claim.conditions.includes("FileSystemResizePending")) return false;
-    const message = "the file system grows when a pod mounts the volume next";
+    const message = "the file system grows when a pod mounts the volume next" +
+      (obstacle === undefined ? "" : `, not now: ${obstacle}`);
     await change(room, claim.object, (object) => {
       const condition = { type: "FileSystemResizePending", status: "True", message, lastTransitionTime: now() };
       const others = withoutConditions(object, "Resizing", "FileSystemResizePending") ?? [];

@@ -33,6 +33,8 @@ export interface ManagerRoom {
   readonly plugins: PluginRegistry;
   readonly objects: ObjectLookup;
   readonly groups: GroupSetter;
+  /** Roots of containers that bind this path, or something below it. Default: none. */
+  readonly rootsThatBind?: (path: string) => string[];
   /** Never waits, never throws. */
   readonly report: (event: WorkloadEvent) => void;
 }

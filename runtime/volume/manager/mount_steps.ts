@@ -16,6 +16,7 @@ import type { DesiredVolume } from "./desired_world.ts";
 import type { MountGathering } from "./gathering.ts";
 import type { ManagerRoom } from "./manager_room.ts";
 import { describeMount, isBind, isMadeBy, isRecursive, topMount } from "./presence.ts";
+import { bindSurvivors, findSurvivors } from "./surviving_mount.ts";
 
 /** See the head of the file. */
 export class MountSteps {
@@ -91,6 +92,8 @@ export class MountSteps {
       const { host } = this.#room;
       this.#needDevice(wanted);
       host.makePlace(dirname(entry.path), "directory");
+      const survivors = findSurvivors(this.#room, this.#actual, entry);
+      if (survivors.length > 0) await bindSurvivors(this.#room, survivors, operation);
       const mounts = (await wanted.plugin.setUp(this.#request(wanted, entry), operation) ?? [])
         .map((mount) => mountAt(mount, this.#targetIn(entry, mount)));
       setUp = true;
@@ -126,17 +129,24 @@ export class MountSteps {
     entry.state = "Mounted";
   }
 
-  /** Makes the volume as large as it is wanted. */
+  /** Makes the volume as large as it is wanted; told only when it has grown. */
   async expand(wanted: DesiredVolume, operation: Operation): Promise<void> {
     const entry = this.#actual.volumes.get(wanted.key)!;
     const size_bytes = wanted.size_bytes!;
     const path = wanted.deviceMountable ? this.#actual.devices.get(wanted.deviceKey)!.path : entry.path;
-    await wanted.plugin.expand!({ spec: wanted.wanted.spec, path, size_bytes }, operation);
+    const { spec } = wanted.wanted;
+    const before_bytes = entry.size_bytes;
+    const grown = await wanted.plugin.expand!({ spec, path, size_bytes }, operation);
     // The others see the same device.
     for (const volume of this.#actual.volumes.values()) {
       if (volume.deviceKey === wanted.deviceKey) volume.size_bytes = size_bytes;
     }
     await this.#room.journal.putVolume(entry, this.#boot);
+    // What comes up as large as it is wanted has not grown; what its provisioner has grown meanwhile has.
+    if (grown !== true && (grown === false || before_bytes === undefined)) return;
+    const { workload } = wanted;
+    const message = `expand succeeded for volume "${spec.name}"`;
+    this.#room.report({ workload, type: "Normal", reason: "FileSystemResizeSuccessful", message });
   }
 
   /** @throws `UNAVAILABLE` when somebody has unmounted the device that the volume is made from. */

@@ -19,6 +19,8 @@ export interface ManagerParts {
   readonly plugins: Iterable<VolumePlugin>;
   readonly objects: ObjectLookup;
   readonly report: (event: WorkloadEvent) => void;
+  /** Roots of containers that bind this path, or something below it. */
+  readonly rootsThatBind?: (path: string) => string[];
   /** Default: this machine. */
   readonly host?: ManagerHost;
 }
@@ -28,7 +30,7 @@ export interface ManagerParts {
  * Disposing it cancels what runs; what is mounted stays so.
  */
 export function openManager(parts: ManagerParts): Manager {
-  const { store, layout, mounter, engine, plugins, objects, report, host = thisHost } = parts;
+  const { store, layout, mounter, engine, plugins, objects, report, rootsThatBind, host = thisHost } = parts;
   for (const path of [layout.pods, layout.plugins]) host.makePlace(path, "directory");
   const manager = new Manager({
     layout,
@@ -38,6 +40,7 @@ export function openManager(parts: ManagerParts): Manager {
     plugins: new PluginRegistry(plugins),
     objects,
     groups: engine,
+    rootsThatBind,
     report,
   });
   manager.recover();

@@ -18,7 +18,6 @@ const FAILED: Readonly<Record<OperationName, string>> = {
 const SUCCEEDED: Partial<Readonly<Record<OperationName, string>>> = {
   attach: "SuccessfulAttachVolume",
   volume_mount: "SuccessfulMountVolume",
-  expand: "FileSystemResizeSuccessful",
 };
 
 interface Worlds {
