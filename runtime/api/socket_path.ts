@@ -88,8 +88,36 @@ async function ownDirectory(directory: string, path: string): Promise<string[]> 
   return [`others can write to ${directory} (mode ${mode.toString(8)}): a directory of mode 0700 is safer`];
 }
 
+/** Milliseconds in which a socket that nobody has any more stops taking connections. */
+const LAST_BREATH_MS = 2000;
+
+/**
+ * What is at `path`. A daemon that was killed while it started a program leaves its socket to that program for a moment:
+ * before somebody is taken for a live daemon, it is asked a few times.
+ */
+async function settledSocket(path: string): Promise<Awaited<ReturnType<typeof probeSocket>>> {
+  for (const deadline_ms = performance.now() + LAST_BREATH_MS;;) {
+    const found = await probeSocket(path);
+    if (found !== "live" || performance.now() > deadline_ms || await answers(path)) return found;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Whether somebody not only takes connections, but reads them. */
+async function answers(path: string): Promise<boolean> {
+  const client = Deno.createHttpClient({ proxy: { transport: "unix", path } });
+  try {
+    await (await fetch("http://lamina/healthz", { client, signal: AbortSignal.timeout(500) })).body?.cancel();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    client.close();
+  }
+}
+
 async function clearStale(path: string): Promise<void> {
-  const found = await probeSocket(path);
+  const found = await settledSocket(path);
   if (found === "live") {
     throw new LaminaError(
       "CONFLICT",

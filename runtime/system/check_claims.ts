@@ -21,8 +21,11 @@ export async function checkClaims(
     ...claims.filter(({ finalizers }) => finalizers.includes(PROVISIONING)).map(({ uid }) => `pvc-${uid}`),
   ]);
   const findings: CurableFinding[] = [];
+  const claimed = new Set(claims.map(({ uid }) => uid));
   for (const [i, volume] of volumes.entries()) {
     if (volume.annotations[PROVISIONED_BY] === undefined || volume.deleting || exists(paths[i]!)) continue;
+    // Its claim has gone: its data goes before the object does.
+    if (volume.reclaim === "Delete" && !claimed.has(volume.claim?.uid ?? "")) continue;
     findings.push({
       kind: "missing-volume-data",
       object: volume.name,

@@ -8,7 +8,8 @@ import { printTree } from "./support/tree_print.ts";
 
 /** Runs a script with `$1` being the root of a tree. */
 export async function shell(root: string, script: string): Promise<string> {
-  return await commandOutput("sh", ["-euc", script, "sh", root], { cwd: root });
+  // Patience for a full pool in a guest on a busy machine.
+  return await commandOutput("sh", ["-euc", script, "sh", root], { cwd: root, timeout_ms: 900_000 });
 }
 
 /** See the head of the file. */

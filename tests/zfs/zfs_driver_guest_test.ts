@@ -144,7 +144,7 @@ async function tooMuch(root: string, size: string): Promise<string> {
   return await shell(
     root,
     `if head -c ${size} /dev/zero > over 2> /dev/null; then sync -f . ; fi; echo x 2> /dev/null >> over || true
-    dd if=/dev/zero of=over2 bs=1M count=3000 2>&1 | grep -i 'quota\\|space' || true; rm -f over over2`,
+    dd if=/dev/zero of=over2 bs=1M count=2200 2>&1 | grep -i 'quota\\|space' || true; rm -f over over2`,
   );
 }
 
