@@ -10,4 +10,6 @@ storageDriverContract("devicemapper with ext4", {
   mounter: directMounter,
   backing: poolBacking,
   emulated: true,
+  // Each device has everything that its parents had: depth stacks nothing.
+  levels: 64,
 });

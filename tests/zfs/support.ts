@@ -40,7 +40,7 @@ export function zfsSetup(pool: TestPool): DriverSetup {
     backing: datasetBacking,
     emulated: true,
     // Each has everything that its parents had: depth stacks nothing. A level takes a second or two.
-    levels: 48,
+    levels: 32,
     async ownOptions() {
       const dataset = `${pool.name}/root${++roots}`;
       await commandOutput("zfs", ["create", dataset]);
