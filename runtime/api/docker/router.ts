@@ -55,7 +55,7 @@ export class DockerRouter {
       response = await this.#run(route, { version, params, query: searchParams, request });
     } catch (error) {
       this.#logFailure(request.method, pathname, error);
-      await drain(request);
+      if (!request.bodyUsed) await drain(request.body);
       response = dockerError(error, `${request.method} ${pathname.slice(0, 200)}`);
     }
     for (const [name, value] of Object.entries(HEADERS)) response.headers.set(name, value);
@@ -97,7 +97,14 @@ export class DockerRouter {
       version,
       operation: { signal, progress: () => {} },
     };
-    const answer = await route.handler(context);
+    let answer: DockerAnswer;
+    try {
+      answer = await route.handler(context);
+    } catch (error) {
+      // Through the stream that the handler was given: the request's own is locked by it.
+      await drain(context.input);
+      throw error;
+    }
     const onBroken = (error: unknown) => {
       if (!signal.aborted) this.#log.error("stream failed", { request: route.path, error: errorChain(error) });
     };
@@ -150,9 +157,9 @@ const DRAIN_MS = 1000;
  * Reads what is left of a small body: a client that is still writing when the connection closes would see a broken pipe
  * instead of the answer.
  */
-async function drain(request: Request): Promise<void> {
-  if (request.body === null || request.bodyUsed || request.body.locked) return;
-  const reader = request.body.getReader();
+async function drain(body: ReadableStream<Uint8Array> | null): Promise<void> {
+  if (body === null || body.locked) return;
+  const reader = body.getReader();
   const timer = setTimeout(() => void reader.cancel().catch(() => {}), DRAIN_MS);
   try {
     for (let left_bytes = DRAIN_BYTES; left_bytes > 0;) {
