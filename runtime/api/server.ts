@@ -104,14 +104,14 @@ export async function serveUnix(options: ServeOptions): Promise<ApiServer> {
   return { socketPath: options.socketPath, router, stop, finished: finished.promise };
 }
 
-/** All sockets or none. */
+/** All sockets or none; the native one last: who sees it answer finds the others there too. */
 async function listenAll(options: ServeOptions, router: Router, log: Logger): Promise<UnixListener[]> {
   const listeners: UnixListener[] = [];
   try {
-    listeners.push(await listenUnix(options.socketPath, router.fetch, log));
     for (const { socketPath, dialect } of options.further ?? []) {
       listeners.push(await listenUnix(socketPath, dialect(router), log));
     }
+    listeners.push(await listenUnix(options.socketPath, router.fetch, log));
     return listeners;
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.shutdown()));
