@@ -18,6 +18,8 @@ import { needsGuest } from "./vm/guest_suites.ts";
 
 // Generous: guests are busy beside the modules.
 const moduleTimeout_ms = 1_500_000;
+// More failures than these are no accident of timing.
+const maxSecondAttempts = 5;
 const inCi = Deno.env.get("CI") === "true";
 const project = join(import.meta.dirname!, "..");
 const durationsFile = join(project, ".cache/test_durations.json");
@@ -46,10 +48,10 @@ async function main(args: readonly string[]): Promise<number> {
     return 1;
   }
   const before = await machineState();
-  const results = await runAll(files, root, interrupted.signal);
+  const { results, unsteady } = await runAll(files, root, interrupted.signal);
   // Among others' mounts, and without the right to make one, there is nothing to prove.
   const left = isInside || inCi ? differences(before, await machineState()) : [];
-  return report(results, left, interrupted.signal.aborted);
+  return report(results, unsteady, left, interrupted.signal.aborted);
 }
 
 async function typesAreRight(): Promise<boolean> {
@@ -83,10 +85,37 @@ async function testModules(paths: readonly string[]): Promise<string[]> {
   return [...new Set(files)].sort().sort((a, b) => (known[b] ?? Infinity) - (known[a] ?? Infinity) || 0);
 }
 
-async function runAll(files: readonly string[], root: boolean, signal: AbortSignal): Promise<ModuleResult[]> {
+/** What became of the modules. */
+interface Outcome {
+  readonly results: readonly ModuleResult[];
+  /** First attempts of modules that passed at the second one, by themselves. */
+  readonly unsteady: readonly ModuleResult[];
+}
+
+async function runAll(files: readonly string[], root: boolean, signal: AbortSignal): Promise<Outcome> {
   await using scratch = await suiteScratch(root);
   const lanes = Number(Deno.env.get("LAMINA_TEST_JOBS")) || Math.max(2, navigator.hardwareConcurrency);
   say(`${files.length} test modules, ${lanes} at a time, on ${scratch.description}`);
+  const results = await runModules(files, scratch.path, lanes, signal);
+  await writeDurations(results);
+  const failed = results.filter((result) => count(result, "failed") > 0);
+  if (signal.aborted || failed.length === 0 || failed.length > maxSecondAttempts) return { results, unsteady: [] };
+  say(bold(yellow(`${failed.length} failed: once more, one at a time`)));
+  const second = await runModules(failed.map(({ file }) => file), `${scratch.path}/b`, 1, signal);
+  const passed = new Set(second.filter((result) => count(result, "failed") === 0).map(({ file }) => file));
+  return {
+    results: [...results.filter((result) => count(result, "failed") === 0), ...second],
+    unsteady: failed.filter(({ file }) => passed.has(file)),
+  };
+}
+
+async function runModules(
+  files: readonly string[],
+  scratch: string,
+  lanes: number,
+  signal: AbortSignal,
+): Promise<ModuleResult[]> {
+  await Deno.mkdir(scratch, { recursive: true });
   const results: ModuleResult[] = [];
   const done = (result: ModuleResult) => {
     results.push(result);
@@ -96,12 +125,14 @@ async function runAll(files: readonly string[], root: boolean, signal: AbortSign
   const lane = async () => {
     for (const [index, file] of queue) {
       if (signal.aborted) return;
-      done(await runTestModule(file, { directory: `${scratch.path}/${index}`, timeout_ms: moduleTimeout_ms, signal }));
+      done(await runTestModule(file, { directory: `${scratch}/${index}`, timeout_ms: moduleTimeout_ms, signal }));
     }
   };
-  const guests = runGuestPart(files.filter(needsGuest), { scratch: scratch.path, moduleTimeout_ms, signal, done });
-  await Promise.all([guests, ...Array.from({ length: lanes }, lane)]);
-  await writeDurations(results);
+  const guests = () => runGuestPart(files.filter(needsGuest), { scratch, moduleTimeout_ms, signal, done });
+  if (lanes === 1) {
+    await lane();
+    await guests();
+  } else await Promise.all([guests(), ...Array.from({ length: lanes }, lane)]);
   return results;
 }
 
@@ -135,7 +166,12 @@ function differences(before: MachineState, after: MachineState): string[] {
   return inCi ? lines : lines.filter((line) => line.startsWith("mount left"));
 }
 
-function report(results: readonly ModuleResult[], left: readonly string[], interrupted: boolean): number {
+function report(
+  results: readonly ModuleResult[],
+  unsteady: readonly ModuleResult[],
+  left: readonly string[],
+  interrupted: boolean,
+): number {
   const total = { passed: 0, failed: left.length, skipped: 0 };
   const skips: string[] = [];
   const inapplicable: string[] = [];
@@ -154,13 +190,11 @@ function report(results: readonly ModuleResult[], left: readonly string[], inter
   if (left.length > 0) say(bold(red("The suite left the machine changed:")));
   left.forEach((line) => say(`  ${line}`));
   const failures = results.filter((result) => count(result, "failed") > 0);
-  if (failures.length > 0) {
-    say(bold(red("Failed:")));
-    for (const { file, cases, problems } of failures) {
-      cases.filter((c) => c.result === "failed").forEach(({ name }) => say(`  ${file}: ${name}`));
-      problems.forEach((problem) => say(`  ${file}: ${problem}`));
-    }
-  } else if (left.length === 0) say("mount table and loop devices are as they were found");
+  if (unsteady.length > 0) {
+    listFailures(yellow("Unsteady: passed only at the second attempt, which is a defect:"), unsteady);
+  }
+  if (failures.length > 0) listFailures(red("Failed:"), failures);
+  else if (left.length === 0) say("mount table and loop devices are as they were found");
   if (inCi) {
     total.failed += skips.length;
     total.skipped -= skips.length;
@@ -169,6 +203,14 @@ function report(results: readonly ModuleResult[], left: readonly string[], inter
   say(`${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}`);
   if (interrupted) return 130;
   return total.failed > 0 || total.passed === 0 ? 1 : 0;
+}
+
+function listFailures(title: string, results: readonly ModuleResult[]): void {
+  say(bold(title));
+  for (const { file, cases, problems } of results) {
+    cases.filter((c) => c.result === "failed").forEach(({ name }) => say(`  ${file}: ${name}`));
+    problems.forEach((problem) => say(`  ${file}: ${problem}`));
+  }
 }
 
 async function readDurations(): Promise<Record<string, number>> {
