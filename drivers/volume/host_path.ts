@@ -14,8 +14,8 @@ import { parseSpec } from "../../runtime/core/specs/parse_spec.ts";
 import { HostPathSource } from "../../runtime/core/specs/kube/volume_sources.ts";
 import { makeDirectoryDurably, syncDirectory } from "../../runtime/host/durable.ts";
 import { hostError } from "../../runtime/host/errno_errors.ts";
+import { hostBind } from "./host_bind.ts";
 import { cannotSetUp, describeVolume, ownVolumeId } from "./plugin_context.ts";
-import { containersOfPod } from "./pod_resources.ts";
 import type { SetUpRequest, VolumePlugin, VolumeSpec, Workload } from "./port.ts";
 
 /** What each type of a hostPath wants to find, in a message's words. */
@@ -72,10 +72,7 @@ export class HostPathPlugin implements VolumePlugin {
       throw refuse("CONFLICT", `${path} is ${wordsFor(found)}; its type ${type} wants ${KINDS[type].words}`);
     }
     const source = await abortable(Deno.realPath(path), operation.signal);
-    // Mounts that the host makes below it later appear in the pod. The other way only where a container asks for it.
-    const propagation = isBidirectional(spec.name, workload) ? "rshared" : "rslave";
-    const options = ["rbind", ...(spec.read_only ? ["ro"] : []), propagation];
-    return [{ type: "bind", source, target: "", options }];
+    return [hostBind(source, spec, workload)];
   }
 
   /** The manager takes the bind away; nothing else was made here. */
@@ -115,11 +112,4 @@ async function makeFile(path: string, refuse: (code: ErrorCode, why: string) => 
 function wordsFor(info: Deno.FileInfo): string {
   const kind = Object.values(KINDS).find(({ is }) => is(info));
   return kind === undefined || kind === KINDS[""] ? "something else" : kind.words;
-}
-
-/** Whether a container of the pod wants its own mounts in this volume to reach the host. */
-function isBidirectional(volume: string, workload: Workload): boolean {
-  return containersOfPod(workload.pod).some(({ volumeMounts }) =>
-    volumeMounts?.some((mount) => mount.name === volume && mount.mountPropagation === "Bidirectional") ?? false
-  );
 }

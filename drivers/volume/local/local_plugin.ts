@@ -17,6 +17,7 @@ import { attachNamedLoop, detachNamedLoop } from "../../../runtime/host/named_lo
 import { bindOf, growMounted, isReadOnlyDevice, mountDevice } from "../device_use.ts";
 import { digestOf } from "../digest.ts";
 import { volumeUsage } from "../directory_usage.ts";
+import { hostBind } from "../host_bind.ts";
 import { cannotSetUp, type PluginContext } from "../plugin_context.ts";
 import type { DeviceMounter, SetUpRequest, VolumePlugin, VolumeSpec, VolumeUsage } from "../port.ts";
 
@@ -82,7 +83,7 @@ export class LocalPlugin implements VolumePlugin {
       return [bindOf(this.#rawDevice(spec, found), spec)];
     }
     if (found.kind !== "directory") return [bindOf(deviceMountPath!, spec)];
-    return [{ type: "bind", source: found.path, target: "", options: ["rbind", ...readOnly(spec), "rslave"] }];
+    return [hostBind(found.path, spec, workload)];
   }
 
   /** The manager takes the bind away; what it shows is the machine's. */
@@ -167,8 +168,4 @@ async function look(spec: VolumeSpec, { signal }: Operation): Promise<Found> {
   throw new LaminaError("CONFLICT", `${attempted}: ${path} is neither a directory, a file, nor a block device`, {
     details: { path },
   });
-}
-
-function readOnly(spec: VolumeSpec): string[] {
-  return spec.read_only || isReadOnlyDevice(spec) ? ["ro"] : [];
 }
