@@ -69,6 +69,11 @@ export function whyNotPath(path: string): string | undefined {
   return undefined;
 }
 
+/** `a/./b//c` as `a/b/c`, which is the file that people mean by it. */
+export function cleanPath(path: string): string {
+  return path.startsWith("/") ? path : path.split("/").filter((name) => name !== "" && name !== ".").join("/");
+}
+
 /** The directories that the files lie in, parents first. */
 export function directoriesOf(files: AtomicFiles): string[] {
   const found = new Set<string>();

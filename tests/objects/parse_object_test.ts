@@ -60,7 +60,7 @@ const wrong: ReadonlyArray<[Json, string]> = [
   ],
   [oneVolume({ downwardAPI: { items: [{ path: "a" }] } }), "must have either fieldRef or resourceFieldRef"],
   [oneVolume({ persistentVolumeClaim: { claimName: "A_b" } }), "spec.volumes[0].persistentVolumeClaim.claimName: must"],
-  [oneVolume({ gcePersistentDisk: { pdName: "d" } }), "spec.volumes[0].gcePersistentDisk: is not a known field"],
+  [oneVolume({ gcePersistentDisk: { pdName: "d" } }), "spec.volumes[0].gcePersistentDisk: is a kind of volume that"],
   [oneVolume({ emptyDir: {} }, { name: "w" }), 'spec.containers[0].volumeMounts[0].name: there is no volume "w"'],
   [oneVolume({ emptyDir: {} }, { mountPath: undefined }), "spec.containers[0].volumeMounts[0].mountPath: is required"],
   [oneVolume({ emptyDir: {} }, { mountPath: "/" }), 'spec.containers[0].volumeMounts[0].mountPath: must not be "/"'],

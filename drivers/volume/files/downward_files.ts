@@ -1,5 +1,5 @@
 /** Fields of a pod as files (downwardAPI). Pure. */
-import type { AtomicFile } from "../../../runtime/core/atomic_files.ts";
+import { type AtomicFile, cleanPath } from "../../../runtime/core/atomic_files.ts";
 import { LaminaError } from "../../../runtime/core/errors.ts";
 import { divideQuantities } from "../../../runtime/core/quantity.ts";
 import type { DownwardApiFile } from "../../../runtime/core/specs/kube/config_sources.ts";
@@ -43,7 +43,7 @@ export function downwardFiles(
     const text = fieldRef !== undefined
       ? fieldText(fieldRef.fieldPath, options.fields, options.what)
       : resourceText(resourceFieldRef!, options);
-    files.set(path, { content: encoder.encode(text), mode: mode ?? options.defaultMode });
+    files.set(cleanPath(path), { content: encoder.encode(text), mode: mode ?? options.defaultMode });
   }
   return files;
 }

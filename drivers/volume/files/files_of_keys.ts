@@ -1,5 +1,5 @@
 /** The keys of a ConfigMap or Secret as files. Pure. */
-import type { AtomicFile } from "../../../runtime/core/atomic_files.ts";
+import { type AtomicFile, cleanPath } from "../../../runtime/core/atomic_files.ts";
 import { LaminaError } from "../../../runtime/core/errors.ts";
 import type { KeyToPath } from "../../../runtime/core/specs/kube/config_sources.ts";
 import type { ObjectKey } from "../port.ts";
@@ -38,7 +38,7 @@ export function filesOfKeys(
   const files = new Map<string, AtomicFile>();
   for (const { key, path, mode } of items) {
     const content = values.get(key);
-    if (content !== undefined) files.set(path, { content, mode: mode ?? wanted.defaultMode });
+    if (content !== undefined) files.set(cleanPath(path), { content, mode: mode ?? wanted.defaultMode });
     else if (!wanted.optional) {
       throw missing(wanted, `${shown} has no key ${JSON.stringify(key)}. It has: ${listed([...values.keys()])}`);
     }

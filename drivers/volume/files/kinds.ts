@@ -86,12 +86,7 @@ function partFiles(
 ): AtomicFiles {
   if (configMap !== undefined) return keyFiles({ kind: "ConfigMap", defaultMode, ...configMap }, request);
   if (secret !== undefined) return keyFiles({ kind: "Secret", defaultMode, ...secret }, request);
-  if (downwardAPI !== undefined) return podFiles(context, downwardAPI.items ?? [], defaultMode, request);
-  throw new LaminaError(
-    "UNSUPPORTED",
-    `Cannot set up the ${request.what}: serviceAccountToken needs a Kubernetes API server, which issues the tokens; ` +
-      "there is none here. Remove that source, or give the token as a secret",
-  );
+  return podFiles(context, downwardAPI?.items ?? [], defaultMode, request);
 }
 
 /** @throws `INVALID_ARGUMENT` where two parts want one path: which of them wins would be chance. */

@@ -74,18 +74,24 @@ export const DownwardApiSource = z.strictObject({ items: downwardItems, defaultM
 /** See the schema of the same name. */
 export type DownwardApiSource = z.infer<typeof DownwardApiSource>;
 
+/** What only an API server of Kubernetes can give. */
+function nobodyIssues(what: string) {
+  return z.never(
+    `needs a Kubernetes API server, which issues the ${what}; there is none here. Remove this source, or give the same ` +
+      "as a secret",
+  ).optional();
+}
+
 /** One of the sources of a projected volume. */
 export const ProjectedPart = z.strictObject({
   secret: z.strictObject({ name: DnsSubdomain, items, optional: z.boolean().optional() }).optional(),
   configMap: z.strictObject({ name: DnsSubdomain, items, optional: z.boolean().optional() }).optional(),
   downwardAPI: z.strictObject({ items: downwardItems }).optional(),
-  serviceAccountToken: z.strictObject({
-    audience: z.string().optional(),
-    expirationSeconds: z.int().min(600, "must be at least 600 (10 minutes)").default(3600),
-    path: FilePath,
-  }).optional(),
+  serviceAccountToken: nobodyIssues("tokens"),
+  clusterTrustBundle: nobodyIssues("trust bundles"),
+  podCertificate: nobodyIssues("certificates"),
 }).refine((part) => Object.keys(part).length === 1, {
-  message: "must have exactly one of secret, configMap, downwardAPI and serviceAccountToken",
+  message: "must have exactly one of secret, configMap and downwardAPI",
   abort: true,
 });
 /** See the schema of the same name. */
@@ -115,8 +121,5 @@ function pathsOf(part: ProjectedPart): Array<[string, string]> {
     ...(part.secret?.items ?? []).map(({ path }): [string, string] => ["secret", path]),
     ...(part.configMap?.items ?? []).map(({ path }): [string, string] => ["configMap", path]),
     ...(part.downwardAPI?.items ?? []).map(({ path }): [string, string] => ["downwardAPI", path]),
-    ...(part.serviceAccountToken === undefined
-      ? []
-      : [["serviceAccountToken", part.serviceAccountToken.path] as [string, string]]),
   ];
 }

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { Metadata } from "./metadata.ts";
 import { AccessModes, DnsLabel, DnsSubdomain, MountOptions, StorageQuantity, VolumeMode } from "./primitives.ts";
-import { HostPathSource, LocalSource, persistentNetworkSources } from "./volume_sources.ts";
+import { HostPathSource, LocalSource, persistentNetworkSources, sourcesNotHere } from "./volume_sources.ts";
 
 const sources = { hostPath: HostPathSource, local: LocalSource, ...persistentNetworkSources };
 
@@ -53,6 +53,7 @@ export const PersistentVolumeSpec = z.strictObject({
   glusterfs: sources.glusterfs.optional(),
   flexVolume: sources.flexVolume.optional(),
   csi: sources.csi.optional(),
+  ...sourcesNotHere(PERSISTENT_SOURCES),
 }).superRefine((spec, context) => {
   const given = PERSISTENT_SOURCES.filter((name) => spec[name] !== undefined);
   if (given.length !== 1) {

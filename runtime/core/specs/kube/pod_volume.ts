@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ConfigMapSource, DownwardApiSource, ProjectedSource, SecretSource } from "./config_sources.ts";
 import { EphemeralSource } from "./persistent_volume_claim.ts";
 import { DnsLabel, DnsSubdomain } from "./primitives.ts";
-import { EmptyDirSource, HostPathSource, podNetworkSources } from "./volume_sources.ts";
+import { EmptyDirSource, HostPathSource, podNetworkSources, sourcesNotHere } from "./volume_sources.ts";
 
 const { nfs, iscsi, rbd, cephfs, flexVolume, glusterfs, csi } = podNetworkSources;
 
@@ -34,12 +34,14 @@ const sources = {
 export const POD_SOURCES = Object.keys(sources) as readonly (keyof typeof sources)[];
 
 /** One volume of a pod. */
-export const PodVolume = z.strictObject({ name: DnsLabel, ...sources }).superRefine((volume, context) => {
-  const given = POD_SOURCES.filter((name) => volume[name] !== undefined);
-  if (given.length > 1) {
-    context.addIssue({ code: "custom", message: `must have exactly one source, not ${given.join(" and ")}` });
-  }
-});
+export const PodVolume = z.strictObject({ name: DnsLabel, ...sources, ...sourcesNotHere(POD_SOURCES) }).superRefine(
+  (volume, context) => {
+    const given = POD_SOURCES.filter((name) => volume[name] !== undefined);
+    if (given.length > 1) {
+      context.addIssue({ code: "custom", message: `must have exactly one source, not ${given.join(" and ")}` });
+    }
+  },
+);
 /** See the schema of the same name. */
 export type PodVolume = z.infer<typeof PodVolume>;
 

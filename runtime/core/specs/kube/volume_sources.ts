@@ -6,6 +6,38 @@ const readOnly = z.boolean().default(false);
 const text = z.string().min(1).max(4096).regex(/^[^\0\n]*$/, "must not contain NUL or line breaks");
 const host = z.string().min(1).max(255).regex(/^[A-Za-z0-9._:[\]%-]+$/, "must be a host name or address");
 
+/** Kinds of volumes that Kubernetes has, or had, and Lamina has not. */
+const NOT_HERE = [
+  "awsElasticBlockStore",
+  "azureDisk",
+  "azureFile",
+  "cinder",
+  "fc",
+  "flocker",
+  "gcePersistentDisk",
+  "gitRepo",
+  "image",
+  "photonPersistentDisk",
+  "portworxVolume",
+  "quobyte",
+  "scaleIO",
+  "storageos",
+  "vsphereVolume",
+] as const;
+
+/**
+ * Fields of these kinds, which refuse whatever they are given.
+ *
+ * @param known Names of the kinds that there are.
+ */
+export function sourcesNotHere(known: readonly string[]) {
+  const refused = z.never(`is a kind of volume that Lamina does not have. There are ${known.join(", ")}`).optional();
+  return Object.fromEntries(NOT_HERE.map((name) => [name, refused])) as Record<
+    typeof NOT_HERE[number],
+    typeof refused
+  >;
+}
+
 /** `emptyDir`. */
 export const EmptyDirSource = z.strictObject({
   medium: z.string().regex(/^(|Memory|HugePages(-[0-9]+[KMG]i)?)$/, 'must be "", Memory, HugePages or HugePages-SIZE')
