@@ -174,7 +174,7 @@ for (const { what, entries, refused, tree } of attacks) {
           assertEquals(error.code, "INVALID_ARGUMENT");
           return;
         }
-        await apply(bytes, layer, { form });
+        await apply(bytes, layer, { form, lowers: [] });
         const found = Object.entries(treeOf(layer)).map(([path, text]) => [path, text.replace(out, "OUT")]);
         assertEquals(Object.fromEntries(found), tree!);
       });

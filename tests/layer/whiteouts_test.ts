@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import { rootTest, scratchDirectory } from "../support/scratch.ts";
+import { printTree } from "../contract/support/tree_print.ts";
 import { apply, treeOf } from "./support/apply.ts";
 import { withOverlay } from "./support/overlays.ts";
 import { archive, dir, file, type HandEntry, hardlink, opaque, symlink, whiteout } from "./support/tar_builder.ts";
@@ -207,6 +208,27 @@ const cases: Case[] = [
     seen: { d: "dir", "d/n": "file new", f: "file old" },
   },
   {
+    what: "a file that becomes a directory within the layer leaves nothing of the old directory",
+    lower: base,
+    layer: [file("d", "new"), dir("d"), file("d/n", "new")],
+    upper: { d: "dir opaque", "d/n": "file new" },
+    seen: { d: "dir", "d/n": "file new", f: "file old" },
+  },
+  {
+    what: "a hard link that becomes a directory within the layer leaves nothing of the old directory",
+    lower: base,
+    layer: [hardlink("d", "f"), file("d/n", "new")],
+    upper: { d: "dir opaque", "d/n": "file new" },
+    seen: { d: "dir", "d/n": "file new", f: "file old" },
+  },
+  {
+    what: "an opaque mark in what is a file below does nothing",
+    lower: base,
+    layer: [opaque("f")],
+    upper: {},
+    seen: baseSeen,
+  },
+  {
     what: "AUFS's metadata are left out, and hard links to its store still resolve",
     lower: base,
     layer: [
@@ -237,6 +259,30 @@ for (const { what, lower, layer, upper, seen } of cases) {
     await apply(archive(lower), scratch.path + "/tree");
     await apply(archive(layer), scratch.path + "/tree", { form: "delete" });
     assertEquals(treeOf(scratch.path + "/tree"), seen);
+  });
+}
+
+for (
+  const [what, entries] of [
+    ["before", [whiteout("d"), file("d/n")]],
+    ["after", [file("d/n"), whiteout("d")]],
+    ["by a file, before", [file("d"), file("d/n")]],
+    ["by an opaque root, before", [opaque(""), file("d/n")]],
+    ["by an opaque root, after", [file("d/n"), opaque("")]],
+  ] as const
+) {
+  rootTest(`a directory that the layer hides (${what}) and only implies is a new one`, async () => {
+    await using scratch = await scratchDirectory();
+    const lower = archive([dir("d", { mode: 0o700, uid: 7, pax: { "SCHILY.xattr.user.a": "b" } }), file("d/x")]);
+    const [below, above, tree] = ["below", "above", "tree"].map((name) => `${scratch.path}/${name}`);
+    await apply(lower, below!);
+    await apply(archive(entries), above!, { lowers: [below!] });
+    await apply(lower, tree!);
+    await apply(archive(entries), tree!, { form: "delete" });
+    const look = (path: string) => Promise.resolve(printTree(path));
+    const flat = await look(tree!);
+    assertEquals([flat.get("/d"), [...flat.keys()]], ["directory 755 0:0", ["/", "/d", "/d/n"]]);
+    assertEquals(await withOverlay(scratch.path, [above!, below!], look), flat);
   });
 }
 

@@ -50,6 +50,8 @@ export class EntryApplier implements Disposable {
       keepTimes: options.form === "none" ? (path) => added.has(path) : () => true,
       onImplied: (path) => this.#implied(path),
       beforeRemove: (path, dirFd, name, status) => this.#saveAside(path, dirFd, name, status),
+      // What came between was no directory: the new one has nothing of what the layers below have there.
+      onTurnedDirectory: (path) => this.#overlay && this.deferred.hide(path),
       keepKinds: options.keepKinds ?? false,
       warn: (message) => options.warnings.add(message),
       check: options.check,
@@ -106,6 +108,7 @@ export class EntryApplier implements Disposable {
       case "directory":
         writer.directory(at, attributes);
         deferred.implied.delete(at.path);
+        if (this.#options.form === "delete") deferred.named.add(at.path);
         break;
       case "file":
         await this.#file(entry, at, attributes, reader, inStore);
@@ -238,7 +241,16 @@ export class EntryApplier implements Disposable {
     if (!this.deferred.added.has(at.path)) return this.writer.remove(at);
     if (status.type !== "directory") return;
     const directory = this.writer.directories.find(at.path);
-    if (directory !== undefined) this.#pruneBelow(directory);
+    if (directory === undefined) return;
+    this.#makeAnew(directory);
+    this.#pruneBelow(directory);
+  }
+
+  /** A directory stays that was the parent's: without an entry of its own it is as if it had been made by this layer. */
+  #makeAnew(directory: OpenDirectory): void {
+    if (this.deferred.named.has(directory.path)) return;
+    const mtime = directory.mtime ?? { s: 0, ns: 0 };
+    this.writer.directoryAttributes(directory, { mode: 0o755, uid: 0, gid: 0, mtime, xattrs: new Map() });
   }
 
   #pruneBelow(top: OpenDirectory): void {
@@ -252,7 +264,11 @@ export class EntryApplier implements Disposable {
         const at = this.writer.findPlace(child);
         if (at === undefined) continue;
         if (!this.deferred.added.has(child)) this.writer.remove(at);
-        else if (statxAtIfPresent(at.parent.fd, name)?.type === "directory") paths.push(child);
+        else if (statxAtIfPresent(at.parent.fd, name)?.type === "directory") {
+          const below = this.writer.directories.find(child);
+          if (below !== undefined) this.#makeAnew(below);
+          paths.push(child);
+        }
       }
     }
   }

@@ -24,6 +24,8 @@ export class Deferred {
   readonly implied = new Set<ByteString>();
   /** Everything that the archive put into the tree, with the directories on the way; only kept where it is needed. */
   readonly added = new PathSet();
+  /** Directories among {@linkcode added} that have an entry of their own. */
+  readonly named = new PathSet();
   /** Files that have their content by a hard link and not by an entry of their own. */
   readonly linked = new PathSet();
   #remembered_bytes = 0;

@@ -182,7 +182,8 @@ export class DirectoryCache implements Disposable {
       flags: O_RDONLY | O_DIRECTORY,
       resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
     });
-    if (fd === -ERRNO.ENOENT! || fd === -ERRNO.ENOTDIR!) return undefined;
+    // Links that lead in a circle lead to no directory.
+    if (fd === -ERRNO.ENOENT! || fd === -ERRNO.ENOTDIR! || fd === -ERRNO.ELOOP!) return undefined;
     if (fd < 0) throw new ErrnoError("openat2", -fd, displayName(path));
     const real = this.#realPath(fd);
     const known = real === "" ? this.#root : this.#open.get(real);

@@ -87,7 +87,12 @@ class Finisher {
     this.#options.check();
     const { writer } = this.#applier;
     const at = writer.findPlace(link.path);
-    if (at === undefined || statxAtIfPresent(at.parent.fd, at.name) !== undefined) return; // a later entry won
+    const later = at && statxAtIfPresent(at.parent.fd, at.name);
+    if (at === undefined || later !== undefined) {
+      // A later entry won. What the layers below had was replaced by the link all the same.
+      if (later?.type === "directory" && isOverlay(this.#options.form)) this.#applier.deferred.hide(link.path);
+      return;
+    }
     let target = writer.findPlace(link.target);
     let status = target && statxAtIfPresent(target.parent.fd, target.name);
     if (target === undefined || status === undefined) {
@@ -133,7 +138,7 @@ class Finisher {
       if (hides) this.#hide(path, opaque, makeOpaque);
       if (!isOpaque || insideOf(path, opaque)) continue;
       let directory = writer.directories.find(path);
-      if (directory === undefined && this.#isBelow(parentOf(path), baseOf(path))) directory = this.#directoryFor(path);
+      if (directory === undefined && this.#isDirectoryBelow(path)) directory = this.#directoryFor(path);
       if (directory === undefined) continue;
       makeOpaque(directory);
       if (path === "") this.#hideEverythingBelow(directory, makeOpaque);
@@ -157,6 +162,10 @@ class Finisher {
     return found !== undefined;
   }
 
+  #isDirectoryBelow(path: ByteString): boolean {
+    return this.#options.lowers === undefined || this.#locate(path)?.status.type === "directory";
+  }
+
   #hide(path: ByteString, opaque: ReadonlySet<ByteString>, makeOpaque: (directory: OpenDirectory) => void): void {
     const { writer } = this.#applier;
     if (insideOf(path, opaque)) return;
@@ -172,7 +181,7 @@ class Finisher {
       if (!this.#isBelow(parent.path, hidden)) return;
       mknodAt(parent.fd, hidden, S_IF.CHR, 0, 0, 0);
       parent.changed = true;
-    } else if (status.type === "directory") {
+    } else if (status.type === "directory" && this.#isBelow(parent.path, hidden)) {
       // Made by this layer as well: it stays and hides what is below it.
       const directory = writer.directories.find(
         (parent.path === "" ? hidden : `${parent.path}/${hidden}`) as ByteString,
@@ -201,7 +210,8 @@ class Finisher {
       this.#options.check();
       const directory = writer.directories.find(path);
       if (directory === undefined || directory.path !== path) continue; // replaced by a later entry
-      const found = this.#locate(path);
+      // One of the same name that this very layer hides is another directory.
+      const found = this.#hiddenHere(path) ? undefined : this.#locate(path);
       if (found?.status.type === "directory") {
         writer.directoryAttributes(directory, attributesOf(found.status, found.xattrs));
         continue;
@@ -286,6 +296,10 @@ class Finisher {
 }
 
 const epoch = { s: 0, ns: 0 };
+
+function isOverlay(form: FinishOptions["form"]): boolean {
+  return form === "overlay" || form === "overlay-user";
+}
 
 function parentOf(path: ByteString): ByteString {
   return path.slice(0, Math.max(0, path.lastIndexOf("/"))) as ByteString;

@@ -49,6 +49,8 @@ export interface TreeWriterOptions {
   readonly onImplied: (path: ByteString) => void;
   /** Told before a regular file is removed to make place. */
   readonly beforeRemove: (path: ByteString, dirFd: number, name: ByteString, status: FileStatus) => void;
+  /** Told when something that is no directory makes place for one. */
+  readonly onTurnedDirectory: (path: ByteString) => void;
   /** Refuse to replace a directory by something else, and something else by a directory. */
   readonly keepKinds: boolean;
   /** For people: what could not be kept. */
@@ -230,6 +232,7 @@ export class TreeWriter implements Disposable {
       const [old, wanted] = directory ? ["non-directory", "directory"] : ["directory", "non-directory"];
       throw new LaminaError("CONFLICT", `Cannot overwrite ${old} "${shownPath(at.path)}" with ${wanted}`);
     }
+    if (directory) this.#options.onTurnedDirectory(at.path);
     this.remove(at);
   }
 
