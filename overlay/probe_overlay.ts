@@ -17,6 +17,7 @@ import { AT_FDCWD } from "../runtime/host/openat2.ts";
 import { getXattrAt, setXattrAt } from "../runtime/host/xattr_calls.ts";
 import { overlayMount } from "./overlay_mounts.ts";
 import { OVERLAY_FEATURES, type OverlayFacts, type OverlayFeature, WANTED_OPTIONS } from "./overlay_options.ts";
+import { isThereSync } from "../runtime/host/is_there.ts";
 
 /** The answer. */
 export type OverlayProbe =
@@ -76,7 +77,7 @@ class Probe {
     if (plain.refusal !== undefined) return this.#unsupported(plain.refusal);
     let xattrWhiteouts: boolean;
     try {
-      xattrWhiteouts = !exists(join(plain.target, "covered", "hidden"));
+      xattrWhiteouts = !isThereSync(join(plain.target, "covered", "hidden"));
       const wrong = this.#behaviour(plain.target, upper);
       if (wrong !== undefined) return this.#unsupported(wrong);
     } finally {
@@ -120,7 +121,7 @@ class Probe {
 
   /** What overlayfs does wrong here, if anything: deleted, replaced and hidden names. */
   #behaviour(merged: string, upper: string): string | undefined {
-    if (exists(join(merged, "hidden"))) return "a 0/0 device does not hide the name below it";
+    if (isThereSync(join(merged, "hidden"))) return "a 0/0 device does not hide the name below it";
     try {
       Deno.removeSync(join(merged, "deleted"));
       Deno.removeSync(join(merged, "replaced"), { recursive: true });
@@ -151,7 +152,7 @@ class Probe {
       await this.#unmount(trial.target);
       // Where file handles are missing the kernel mounts without the index and says so in its log only.
       const needsIndex = feature === "index" || feature === "nfs_export";
-      if (!needsIndex || exists(join(trial.work, "index"))) found.add(feature);
+      if (!needsIndex || isThereSync(join(trial.work, "index"))) found.add(feature);
     }
     return found;
   }
@@ -226,16 +227,6 @@ async function clear(home: string, operation: Operation): Promise<void> {
     throw new LaminaError("CONFLICT", `Cannot remove ${home}: something is still mounted there. Unmount it`);
   }
   await Deno.remove(home, { recursive: true });
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 function listsTypes(directory: string): boolean {

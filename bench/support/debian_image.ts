@@ -7,6 +7,7 @@ import { commandOutput } from "../../runtime/host/command.ts";
 import { project } from "../../tests/architecture/sources.ts";
 import { say } from "../../tests/support/say.ts";
 import { aptSources } from "../../tests/vm/guest_recipe.ts";
+import { isThere } from "../../runtime/host/is_there.ts";
 
 /** How the layers are stored. */
 export type LayerCompression = "gzip" | "zstd" | "plain";
@@ -37,7 +38,7 @@ const mediaTypes = { gzip: "tar+gzip", zstd: "tar+zstd", plain: "tar" } as const
 /** Builds it once; later calls find it. */
 export async function debianImage(): Promise<DebianImage> {
   const directory = join(project, ".cache/bench/debian");
-  if (!await exists(join(directory, "complete"))) await build(directory);
+  if (!await isThere(join(directory, "complete"))) await build(directory);
   return {
     layout: (compression) => join(directory, compression),
     layers: (compression) => layerPaths.map((_, index) => join(directory, `${index}.${extensions[compression]}`)),
@@ -120,16 +121,6 @@ async function sha256(path: string): Promise<string> {
 
 async function existing(root: string, paths: readonly string[]): Promise<string[]> {
   const found: string[] = [];
-  for (const path of paths) if (await exists(join(root, path))) found.push(path);
+  for (const path of paths) if (await isThere(join(root, path))) found.push(path);
   return found;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -16,6 +16,7 @@ import { checkVolumes } from "./check_volumes.ts";
 import { checkWorkloads } from "./check_workloads.ts";
 import { type CurableFinding, type ReportedFinding, reportFindings } from "./finding.ts";
 import type { SystemRoom } from "./system_room.ts";
+import { isThere } from "../host/is_there.ts";
 
 /** How a check is done. */
 export interface CheckOptions {
@@ -108,16 +109,6 @@ async function leftovers(room: SystemRoom, operation: Operation): Promise<Curabl
     }
   }
   return findings;
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 function counts({ containers: { store, layout } }: SystemRoom): Record<string, number> {

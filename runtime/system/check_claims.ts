@@ -4,6 +4,7 @@ import type { Operation } from "../core/operation.ts";
 import type { ClaimRoom } from "../volume/claims/claim_room.ts";
 import { claimOf, classOf, PROVISIONED_BY, PROVISIONING, snapshotOf, volumeOf } from "../volume/claims/views.ts";
 import type { CurableFinding } from "./finding.ts";
+import { isThereSync } from "../host/is_there.ts";
 
 /** Nothing of it is repaired: what is there is somebody's data, and what is gone is gone. */
 export async function checkClaims(
@@ -23,7 +24,7 @@ export async function checkClaims(
   const findings: CurableFinding[] = [];
   const claimed = new Set(claims.map(({ uid }) => uid));
   for (const [i, volume] of volumes.entries()) {
-    if (volume.annotations[PROVISIONED_BY] === undefined || volume.deleting || exists(paths[i]!)) continue;
+    if (volume.annotations[PROVISIONED_BY] === undefined || volume.deleting || isThereSync(paths[i]!)) continue;
     // Its claim has gone: its data goes before the object does.
     if (volume.reclaim === "Delete" && !claimed.has(volume.claim?.uid ?? "")) continue;
     findings.push({
@@ -52,14 +53,4 @@ export async function checkClaims(
     }
   }
   return findings;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

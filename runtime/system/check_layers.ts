@@ -6,6 +6,7 @@ import type { Operation } from "../core/operation.ts";
 import { removeFile } from "../image/layer_garbage.ts";
 import type { CurableFinding } from "./finding.ts";
 import type { SystemRoom } from "./system_room.ts";
+import { isThere } from "../host/is_there.ts";
 
 interface LayerRow {
   readonly chain_id: SnapshotKey;
@@ -30,7 +31,7 @@ export async function checkLayers(
     const again = "Remove the images that have it and import them again";
     if (!await hasSnapshot(room, layer.chain_id)) {
       findings.push({ kind: "missing-snapshot", object, message: `Its files are gone. ${again}` });
-    } else if (!await exists(layout.recipe(layer.chain_id))) {
+    } else if (!await isThere(layout.recipe(layer.chain_id))) {
       findings.push({ kind: "missing-recipe", object, message: `It can be used but not exported. ${again}` });
     } else if (options.deep) {
       const damage = await verify(room, layer, operation);
@@ -93,15 +94,5 @@ async function verify(
     operation.signal.throwIfAborted();
     if (!isLaminaError(error, "DATA_LOSS", "NOT_FOUND")) throw error;
     return messageOf(error);
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }

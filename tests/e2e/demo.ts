@@ -11,6 +11,7 @@ import { ensurePackages } from "../support/packages.ts";
 import { bold, green, red, say } from "../support/say.ts";
 import { DemoSession } from "./demo_session.ts";
 import { buildDemoImage } from "./demo_image.ts";
+import { isThere } from "../../runtime/host/is_there.ts";
 
 const { _: [image], binary, help } = parseArgs(Deno.args, { string: ["binary"], boolean: ["help"] });
 if (help) {
@@ -110,14 +111,14 @@ async function demonstrate(session: DemoSession, given: string | undefined): Pro
   await session.run("image", "ls");
   await session.run("container", "create", "demo:2", "--name", "three");
   const three = (await session.run("container", "mount", "three")).trim();
-  session.check("a container of the new image has the change", await exists(`${three}/demo-note`));
+  session.check("a container of the new image has the change", await isThere(`${three}/demo-note`));
 
   session.step("Remove everything that was made.");
   for (const name of ["one", "two", "three"]) await session.run("container", "rm", "-f", name);
   session.check("the volume outlives its containers", (await session.run("volume", "ls")).includes("shared"));
   await session.run("volume", "rm", "shared");
   for (const name of ["demo:2", reference]) await session.run("image", "rm", name);
-  session.check("the host's directory is as it was", await exists(`${host}/from-host`));
+  session.check("the host's directory is as it was", await isThere(`${host}/from-host`));
 
   session.step("Proof that nothing is left: mount table, directories, database.");
   await session.proveNothingIsLeft();
@@ -130,7 +131,7 @@ async function runPrograms(session: DemoSession, one: string, two: string): Prom
     "hello one; echo changed > /etc/motd; echo new > /demo-note; rm /etc/passwd; hello one > /data/note; cat /host/from-host";
   const said = await session.chroot(one, script);
   session.check("it saw the image and the host's directory", /Hello from the image[^]*a file of the host/.test(said));
-  session.check("what the third layer deleted is not there", !await exists(`${one}/etc/old.conf`));
+  session.check("what the third layer deleted is not there", !await isThere(`${one}/etc/old.conf`));
   session.check(
     "the directory that it replaced holds its own file only",
     (await names(`${one}/srv/app/doc`)) === "second-edition",
@@ -154,17 +155,7 @@ async function writeFiles(session: DemoSession, one: string, two: string): Promi
   await Deno.writeTextFile(`${one}/demo-note`, "new\n");
   await Deno.writeTextFile(`${one}/data/note`, "from one\n");
   session.check("two shares the volume", await Deno.readTextFile(`${two}/data/note`) === "from one\n");
-  session.check("and nothing else (copy-on-write)", !await exists(`${two}/demo-note`));
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  session.check("and nothing else (copy-on-write)", !await isThere(`${two}/demo-note`));
 }
 
 async function names(directory: string): Promise<string> {

@@ -7,6 +7,7 @@ import { join } from "@std/path/posix";
 import { commandOutput, runCommand } from "../../runtime/host/command.ts";
 import { project, readSources, shippedPlaces, workersOf } from "../architecture/sources.ts";
 import { bold, duration, say } from "./say.ts";
+import { isThere } from "../../runtime/host/is_there.ts";
 
 /** Architectures for which binaries are made. */
 export type Architecture = "x86_64" | "aarch64";
@@ -61,7 +62,7 @@ export async function compile(architecture: Architecture): Promise<CompiledBinar
   const path = join(project, target.output);
   const stamp = join(cache, `${architecture}.sha256`);
   const wanted = await fingerprint(target);
-  if (await textOf(stamp) === wanted && await exists(path)) return { path, cached: true };
+  if (await textOf(stamp) === wanted && await isThere(path)) return { path, cached: true };
   await denoCompile(target, path, cache);
   await Deno.writeTextFile(stamp, wanted);
   return { path, cached: false };
@@ -78,7 +79,7 @@ async function denoCompile(target: Target, output: string, cache: string): Promi
   const options = { cwd: project, timeout_ms: 600_000 };
   const fallback = join(cache, `denort-${target.triple}`);
   const given = Deno.env.get("DENORT_BIN");
-  if (given === undefined && !await exists(fallback)) {
+  if (given === undefined && !await isThere(fallback)) {
     const result = await runCommand(Deno.execPath(), args, options);
     if (result.code === 0) return await Deno.rename(temporary, output);
     if (!result.stderr.includes("denort")) throw new Error(`deno compile failed: ${result.stderr}`);
@@ -125,17 +126,7 @@ async function fingerprint(target: Target): Promise<string> {
 }
 
 async function textOf(path: string): Promise<string | undefined> {
-  return await exists(path) ? await Deno.readTextFile(path) : undefined;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  return await isThere(path) ? await Deno.readTextFile(path) : undefined;
 }
 
 if (import.meta.main) {

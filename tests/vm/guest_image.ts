@@ -6,6 +6,7 @@ import { join } from "@std/path";
 import { commandOutput } from "../../runtime/host/command.ts";
 import { buildGuest } from "./guest_recipe.ts";
 import { imageName, lockOf, pruneCache, zfsArchive } from "./prune_cache.ts";
+import { isThere } from "../../runtime/host/is_there.ts";
 
 /** Where a built guest is. */
 export interface GuestImage {
@@ -69,17 +70,6 @@ export async function ensureGuestImage(
     });
   }
   return image;
-}
-
-/** Whether there is something of this name. */
-export async function isThere(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 /** Version of Debian's cloud kernel, as the package lists of this machine have it. */

@@ -1,7 +1,8 @@
 /** The zfs kernel module for the guest, built by Debian's zfs-dkms in a chroot and cached by kernel version. */
 import { join } from "@std/path";
 import { commandOutput } from "../../runtime/host/command.ts";
-import { guestKernelVersion, isThere } from "./guest_image.ts";
+import { isThere } from "../../runtime/host/is_there.ts";
+import { guestKernelVersion } from "./guest_image.ts";
 import { aptSources } from "./guest_recipe.ts";
 import { lockOf, ZFS_BUILD_PREFIX, zfsArchive } from "./prune_cache.ts";
 

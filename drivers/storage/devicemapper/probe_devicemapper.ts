@@ -7,6 +7,7 @@ import { isRoot } from "../../../runtime/host/host_facts.ts";
 import type { DriverNeed } from "../driver_factory.ts";
 import { FILE_SYSTEM_TOOLS } from "./file_systems.ts";
 import type { DevicemapperSettings } from "./options.ts";
+import { isThere } from "../../../runtime/host/is_there.ts";
 
 /** A missing part. */
 export interface LackingPart {
@@ -30,9 +31,9 @@ export async function lackingParts(
     const { programs, package: name } = FILE_SYSTEM_TOOLS[settings.fs];
     tools.push(...programs.map((program): [string, string] => [program, name]));
     if (settings.backing.kind === "lvm") tools.push(["lvchange", "lvm2"]);
-    if (settings.backing.kind === "loop" && !await exists("/dev/loop-control")) {
+    if (settings.backing.kind === "loop" && !await isThere("/dev/loop-control")) {
       await load("loop", operation);
-      if (!await exists("/dev/loop-control")) {
+      if (!await isThere("/dev/loop-control")) {
         lacking.push({ reason: "the kernel has no loop devices: load the module loop", need: { module: "loop" } });
       }
     }
@@ -82,16 +83,8 @@ async function load(module: string, { signal }: Operation): Promise<string> {
 
 async function isInstalled(program: string): Promise<boolean> {
   const path = Deno.env.get("PATH") ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-  for (const directory of path.split(":")) if (directory !== "" && await exists(`${directory}/${program}`)) return true;
-  return false;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    throw error;
+  for (const directory of path.split(":")) {
+    if (directory !== "" && await isThere(`${directory}/${program}`)) return true;
   }
+  return false;
 }

@@ -24,6 +24,7 @@ import type { BackingName, Grown, SizedBacking } from "../sized/port.ts";
 import { type KnownTree, SizedPlace } from "../sized/sized_place.ts";
 import { refuseUsed } from "./used_tree.ts";
 import { promised_bytes, readRecord, treeOf, type VolumeRecord, writeRecord } from "./volume_record.ts";
+import { isThere } from "../../../runtime/host/is_there.ts";
 
 /** Kept free for what the file system writes of its own. */
 const MARGIN_BYTES = 4 << 20;
@@ -134,7 +135,7 @@ export class LocalPlace implements Disposable {
       await this.#erase(deleting, operation);
       await renameDurably(directory, deleting);
       faultPoint("provision.given_up");
-    } else if (await exists(directory)) {
+    } else if (await isThere(directory)) {
       throw new LaminaError(
         "CONFLICT",
         `Cannot delete ${directory}: it has no volume.json, so Lamina has not made it. Move it elsewhere`,
@@ -224,10 +225,10 @@ export class LocalPlace implements Disposable {
 
   /** Deletes a directory of ours, whatever is in it. */
   async #erase(directory: string, operation: Operation): Promise<void> {
-    if (!await exists(directory)) return;
+    if (!await isThere(directory)) return;
     for (const [name, backings] of Object.entries(TREES)) {
       const tree = join(directory, name);
-      if (await exists(tree)) await this.#eraser(tree, backings).remove(tree, operation);
+      if (await isThere(tree)) await this.#eraser(tree, backings).remove(tree, operation);
     }
     await this.engine.removeTree(directory, operation);
     await syncDirectory(this.directory);
@@ -264,14 +265,4 @@ function lockPlace(directory: string): RootLock {
 function volumeNames(directory: string): string[] {
   return [...Deno.readDirSync(directory)].filter((entry) => entry.isDirectory && !entry.name.startsWith("."))
     .map(({ name }) => name);
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw hostError(error, `Cannot look at ${path}`, { path });
-  }
 }

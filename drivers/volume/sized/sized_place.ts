@@ -10,6 +10,7 @@ import { BtrfsBacking, quotasAreOn, turnQuotasOn } from "./btrfs_backing.ts";
 import { ImageBacking } from "./image_backing.ts";
 import type { BackingFact, BackingName, SizedBacking } from "./port.ts";
 import { QuotaBacking } from "./quota_backing.ts";
+import { isThereSync } from "../../../runtime/host/is_there.ts";
 
 /** A tree that is there already, with the limit that it should have. */
 export interface KnownTree {
@@ -126,20 +127,10 @@ function withNeeds(fact: BackingFact, needs: ChoiceNeeds): BackingFact {
 
 function imageFact(type: string): BackingFact {
   const missing = ["mkfs.ext4", "resize2fs"].find((program) => findProgram(program) === undefined);
-  const loops = exists("/dev/loop-control");
+  const loops = isThereSync("/dev/loop-control");
   if (missing !== undefined) {
     return { backing: "image", works: false, why: `${missing} is missing. Install the package e2fsprogs` };
   }
   if (!loops) return { backing: "image", works: false, why: "this machine has no loop devices (modprobe loop)" };
   return { backing: "image", works: true, why: `files with a file system inside, on ${type}` };
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
