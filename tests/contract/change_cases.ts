@@ -77,6 +77,25 @@ export const changeCases: readonly ContractCase[] = [
     },
   },
   {
+    name: "an edit that leaves size and times as they were is a change",
+    async run(f) {
+      await f.layer(
+        "base",
+        undefined,
+        (root) =>
+          shell(root, "echo one > file; cp file kept; touch -d '2020-01-02 03:04:05.678901234' file kept").then(),
+      );
+      await f.prepare("work", "base");
+      await f.edit(
+        "work",
+        (root) => shell(root, `t=$(stat -c %y file); echo two > file; touch -d "$t" file`).then(),
+      );
+      assertEquals(await f.changes("work"), ["C /file"]);
+      await f.commit("layer", "work");
+      assertEquals(await f.changes("layer"), ["C /file"]);
+    },
+  },
+  {
     name: "changes of mode, owner and attributes alone are changes",
     async run(f) {
       await f.layer(

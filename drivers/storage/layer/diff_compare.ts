@@ -94,7 +94,7 @@ function* compareTrees(
       now = walk.next();
       continue;
     }
-    if (order === 0 && !(links && isLinkedAnew(now!, before!)) && isSame(now!, before!)) {
+    if (order === 0 && !(links && isLinkedAnew(now!, before!)) && isSame(now!, before!, source)) {
       if (now!.fd >= 0) {
         held.hold(now!.depth, { path: now!.path, status: now!.status, xattrs: readXattrs(now!.fd) });
       } else if (links && now!.status.type !== "directory" && now!.status.nlink > 1) {
@@ -142,7 +142,7 @@ function openWalk(tree: string, check: (() => void) | undefined): TreeWalk {
     throw treeError("Cannot open the tree", path.slice(1) as ByteString, error);
   }
   try {
-    return new TreeWalk(fd, { check });
+    return new TreeWalk(fd, { check, skipPlaceholders: true });
   } finally {
     closeFd(fd);
   }
@@ -174,16 +174,18 @@ function isLinkedAnew(now: WalkNode, before: WalkNode): boolean {
   return now.status.type !== "directory" && now.status.nlink > before.status.nlink;
 }
 
-function isSame(now: WalkNode, before: WalkNode): boolean {
+function isSame(now: WalkNode, before: WalkNode, source: CompareSource): boolean {
   const a = now.status, b = before.status;
   if (!sameStatus(a, b, { mtime: now.depth > 0 })) return false;
   if (inodeKey(a) === inodeKey(b)) return true;
+  // Only the kernel sets this time, at every change. Of two snapshots of one inode it tells whether there was any.
+  if (a.ino === b.ino && a.ctime_s === b.ctime_s && a.ctime_ns === b.ctime_ns) return true;
   try {
     if (a.type === "symlink" && readlinkAt(now.parentFd, now.name) !== readlinkAt(before.parentFd, before.name)) {
       return false;
     }
     if (!sameXattrs(xattrsOf(now), xattrsOf(before), layerXattr)) return false;
-    return a.type !== "file" || a.size_bytes === 0 || !isDoubtful(a) || sameContent(now, before);
+    return a.type !== "file" || a.size_bytes === 0 || !isDoubtful(a, b, source) || sameContent(now, before);
   } catch (error) {
     throw treeError("Cannot compare", now.path, error);
   }
@@ -193,9 +195,13 @@ function xattrsOf(node: WalkNode): Xattrs {
   return node.fd >= 0 ? readXattrs(node.fd) : readXattrsAt(node.parentFd, node.name);
 }
 
-// Times of whole seconds come from archives: a write may have kept them, or be hidden in the same second.
-function isDoubtful(status: FileStatus): boolean {
-  return status.mtime_ns === 0;
+/**
+ * Whether a file may differ from its parent's although size and times are the same. Times of whole seconds come from
+ * archives: a write may have kept them, or be hidden in the same second. Others may have been put back by hand.
+ */
+function isDoubtful(status: FileStatus, before: FileStatus, { copiedAt }: CompareSource): boolean {
+  if (status.mtime_ns === 0 || status.ino === before.ino || copiedAt === undefined) return true;
+  return status.ctime_s > copiedAt.s || (status.ctime_s === copiedAt.s && status.ctime_ns >= copiedAt.ns);
 }
 
 const buffers = [new Uint8Array(256 * 1024), new Uint8Array(256 * 1024)] as const;

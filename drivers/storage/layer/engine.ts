@@ -53,6 +53,11 @@ export type DiffSource =
     readonly parent?: string;
     /** Absent: the trees may differ anywhere. */
     readonly touched?: TouchedPlaces;
+    /**
+     * When `tree` had become a copy of `parent`, by the file system's clock: the contents of files that changed since,
+     * in whatever, are compared. Absent: those of all files with other inode numbers than the parent's.
+     */
+    readonly copiedAt?: { readonly s: number; readonly ns: number };
   };
 
 /**
