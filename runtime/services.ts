@@ -31,6 +31,7 @@ import type {
   Volume,
   VolumeConsistency,
   VolumeFilters,
+  VolumeListing,
   VolumePruneOptions,
   VolumeRequest,
   VolumeSnapshot,
@@ -200,6 +201,15 @@ export interface VolumeService {
   list(filters?: VolumeFilters): Volume[];
   /** One volume. @throws `NOT_FOUND` */
   inspect(name: string): Volume;
+  /**
+   * The same with the volumes that only plugins know. All plugins are asked at once, each for seconds at most; one that
+   * does not answer is a warning.
+   *
+   * @throws `INVALID_ARGUMENT` (no regular expression)
+   */
+  listWithPlugins(filters: VolumeFilters, operation: Operation): Promise<VolumeListing>;
+  /** One volume with what its plugin says of it, also one that only a plugin knows. @throws `NOT_FOUND` */
+  inspectWithPlugins(name: string, operation: Operation): Promise<Volume>;
   /** What its files take now, and may take. Mounts nothing. @throws `NOT_FOUND` */
   space(name: string, operation: Operation): Promise<VolumeSpace>;
   /**

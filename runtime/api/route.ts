@@ -50,6 +50,8 @@ export interface RouteContext<P, Q, B> {
   readonly archive: ByteStream | undefined;
   /** Aborts when the client goes, the deadline passes or the daemon stops. */
   readonly operation: Operation;
+  /** Says something about a JSON answer for people: a header `lamina-warning`, percent-encoded. */
+  readonly warn: (text: string) => void;
 }
 
 /** A row of the route table. */

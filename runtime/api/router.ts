@@ -23,6 +23,15 @@ export interface RouterOptions {
   readonly deadlines_ms?: Partial<Record<Lane, number>>;
 }
 
+/** The answer to a call. */
+export interface Answered {
+  readonly response: Response;
+  /** Nothing of the call runs any more; otherwise the answer's stream ends the lease. */
+  readonly over: boolean;
+}
+
+/** What a client reads of an answer's headers is limited. */
+const MOST_WARNINGS = 10;
 const DEADLINES_MS: Readonly<Record<Lane, number>> = { quick: 60_000, long: 3600_000, watch: Infinity };
 
 /** One router serves any number of sockets, or a command line in the same process. */
@@ -50,7 +59,8 @@ export class Router {
     try {
       const { route, params } = this.#matcher.match(request.method, path);
       const watches = route.watch !== undefined && /[?&]watch=(true|1)(&|#|$)/.test(request.url);
-      response = await this.#run(watches ? route.watch! : route, params, request);
+      const row = watches ? route.watch! : route;
+      response = await this.run(request, row, (lease) => this.#answer(row, params, request, lease));
     } catch (error) {
       if (!(error instanceof LaminaError) && !(error instanceof DOMException)) {
         this.#log.error("unexpected failure", { method: request.method, path, error: errorChain(error) });
@@ -86,13 +96,7 @@ export class Router {
     return this.#gate.idle();
   }
 
-  /**
-   * Waits for a place in a lane, for a call of any dialect: all sockets share the limits, and stop together.
-   *
-   * @param deadline_ms Milliseconds; default by lane.
-   * @throws `UNAVAILABLE` (too many wait, the daemon is stopping), the signal's reason when the client goes first.
-   */
-  async admit(request: Request, lane: Lane, deadline_ms: number = DEADLINES_MS[lane]): Promise<Lease> {
+  async #admit(request: Request, lane: Lane, deadline_ms: number = DEADLINES_MS[lane]): Promise<Lease> {
     if (this.#watchers.signal.aborted) throw this.#watchers.signal.reason;
     const signals = [request.signal, this.#everything.signal];
     if (lane === "watch") signals.push(this.#watchers.signal);
@@ -101,10 +105,21 @@ export class Router {
     return lease;
   }
 
-  async #run(route: Route, params: Readonly<Record<string, string>>, request: Request): Promise<Response> {
-    const lease = await this.admit(request, route.lane, route.deadline_ms);
+  /**
+   * Runs a call of any dialect, once there is a place for it: all sockets share the limits, and stop together.
+   *
+   * @param place Lane, and milliseconds where its own deadline is not meant.
+   * @param answer Does what is asked for.
+   * @throws `UNAVAILABLE` (too many wait, the daemon is stopping); what `answer` throws, or the reason of an abort.
+   */
+  async run(
+    request: Request,
+    place: Pick<Route, "lane" | "deadline_ms">,
+    answer: (lease: Lease) => Promise<Answered>,
+  ): Promise<Response> {
+    const lease = await this.#admit(request, place.lane, place.deadline_ms);
     try {
-      const { response, over } = await this.#answer(route, params, request, lease);
+      const { response, over } = await answer(lease);
       if (over) lease.end();
       return response;
     } catch (error) {
@@ -115,22 +130,23 @@ export class Router {
     }
   }
 
-  /** `over`: nothing of the call runs any more; otherwise the answer's stream ends the lease. */
   async #answer(
     route: Route,
     params: Readonly<Record<string, string>>,
     request: Request,
     lease: Lease,
-  ): Promise<{ response: Response; over: boolean }> {
+  ): Promise<Answered> {
     const url = new URL(request.url);
     const { signal } = lease;
     const archive = archiveBody(route, request);
+    const said: string[] = [];
     const base: Omit<RouteContext<unknown, unknown, unknown>, "operation"> = {
       runtime: this.#runtime,
       params: parseParams(route, params) as never,
       query: parseQuery(route, url.searchParams) as never,
       archive: archive === undefined ? undefined : untilAborted(archive, signal),
       body: await parseJsonBody(route, request, signal) as never,
+      warn: (text) => void said.push(text),
     };
     const attempted = `${route.method} ${url.pathname.slice(0, 200)}`;
     const run = async (progress: Operation["progress"] = () => {}): Promise<unknown> =>
@@ -144,7 +160,7 @@ export class Router {
         if (route.progress && accepts(request, "application/x-ndjson")) {
           return streamed(await progressStream(run, attempted, lease), "application/x-ndjson");
         }
-        return { response: Response.json(await run(), { status: spec.status ?? 200 }), over: true };
+        return { response: warned(Response.json(await run(), { status: spec.status ?? 200 }), said), over: true };
       case "empty":
         await run();
         return { response: new Response(null, { status: 204 }), over: true };
@@ -159,9 +175,8 @@ export class Router {
       case "tar": {
         const answer = await run() as ByteStream | TarAnswer;
         const { stream, warnings } = answer instanceof ReadableStream ? { stream: answer, warnings: [] } : answer;
-        const result = streamed(await startedStream(stream, lease, onBroken), "application/x-tar");
-        for (const warning of warnings) result.response.headers.append("lamina-warning", encodeURIComponent(warning));
-        return result;
+        const { response, over } = streamed(await startedStream(stream, lease, onBroken), "application/x-tar");
+        return { response: warned(response, warnings), over };
       }
       case "ndjson":
         return streamed(ndjsonStream(await run() as AsyncIterable<unknown>, lease, onBroken), "application/x-ndjson");
@@ -180,7 +195,15 @@ function stopping(): LaminaError {
   return new LaminaError("UNAVAILABLE", "The daemon is stopping. Try again when it runs");
 }
 
-function streamed(body: ByteStream, type: string): { response: Response; over: boolean } {
+/** The same answer with what is to be said about it. */
+function warned(response: Response, warnings: readonly string[]): Response {
+  for (const warning of warnings.slice(0, MOST_WARNINGS)) {
+    response.headers.append("lamina-warning", encodeURIComponent(warning.slice(0, 1000).toWellFormed()));
+  }
+  return response;
+}
+
+function streamed(body: ByteStream, type: string): Answered {
   return {
     response: new Response(body, { headers: { "content-type": type, "cache-control": "no-store" } }),
     over: false,

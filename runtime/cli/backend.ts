@@ -15,6 +15,8 @@ export interface BackendOptions {
   /** Whether flag or environment name the socket, and the root. */
   readonly socketGiven: boolean;
   readonly rootGiven: boolean;
+  /** Where a runtime in this process looks for volume plugins; absent: where Docker has them. */
+  readonly volumePlugins?: { readonly sockets: readonly string[]; readonly files: readonly string[] };
   readonly log: Logger;
 }
 
@@ -36,7 +38,7 @@ export async function openBackend(options: BackendOptions): Promise<Backend> {
     }
     log.debug("no daemon: opening the root in this process", { socket, found, root });
   }
-  return await embeddedBackend(root, log);
+  return await embeddedBackend(options);
 }
 
 function daemonBackend(socket: string): Backend {
@@ -55,9 +57,9 @@ function daemonBackend(socket: string): Backend {
 }
 
 /** Loaded only here: a call to the daemon does not pay for the engine. */
-async function embeddedBackend(root: string, log: Logger): Promise<Backend> {
+async function embeddedBackend({ root, log, volumePlugins }: BackendOptions): Promise<Backend> {
   const [{ createRuntime }, { Router }] = await Promise.all([import("../runtime.ts"), import("../api/router.ts")]);
-  const runtime = await createRuntime({ root });
+  const runtime = await createRuntime({ root, volumePlugins: { places: volumePlugins } });
   const router = new Router({ runtime, log });
   return {
     kind: "embedded",

@@ -13,6 +13,8 @@ export interface CallOptions {
   /** Sent as it is. */
   readonly archive?: ByteStream;
   readonly signal: AbortSignal;
+  /** Told what the API says about its answer besides. */
+  readonly onWarning?: (text: string) => void;
 }
 
 /** Answers requests: a daemon, or a router. */
@@ -53,19 +55,7 @@ export class Client implements AsyncDisposable {
 
   /** A call that answers with bytes. The stream fails when the connection breaks before its end. */
   async bytes(path: string, options: CallOptions): Promise<ByteStream> {
-    return (await this.bytesWithWarnings(path, options)).stream;
-  }
-
-  /** The same, with what the API says about them. */
-  async bytesWithWarnings(
-    path: string,
-    options: CallOptions,
-  ): Promise<{ readonly stream: ByteStream; readonly warnings: string[] }> {
-    const response = await this.#send("GET", path, options, "application/x-tar");
-    const warnings = (response.headers.get("lamina-warning") ?? "").split(",").map((text) => text.trim()).filter(
-      Boolean,
-    );
-    return { stream: response.body as ByteStream, warnings: warnings.map(decodeURIComponent) };
+    return (await this.#send("GET", path, options, "application/x-tar")).body as ByteStream;
   }
 
   /** A call that answers with one JSON object a line, without end. */
@@ -97,6 +87,9 @@ export class Client implements AsyncDisposable {
     const init: RequestInit & { duplex?: "half" } = { method, headers, body, signal: options.signal, duplex: "half" };
     const response = await this.#guard(this.backend.fetch(new Request(url, init)), options.signal);
     if (!response.ok) throw await failureOf(response);
+    for (const warning of (response.headers.get("lamina-warning") ?? "").split(",")) {
+      if (warning.trim() !== "") options.onWarning?.(decodeURIComponent(warning.trim()));
+    }
     return response;
   }
 

@@ -77,8 +77,16 @@ function placeOf(globals: GlobalFlags) {
     socketGiven: socket !== undefined,
     rootGiven: root !== undefined,
     embedded: globals.embedded,
+    volumePlugins: pluginPlaces(Deno.env.get("LAMINA_VOLUME_PLUGINS")),
     daemonOnly: socket !== undefined && root === undefined,
   };
+}
+
+/** Directories with `:` between them; nothing means Docker's. */
+function pluginPlaces(text: string | undefined): { sockets: string[]; files: string[] } | undefined {
+  if (!text) return undefined;
+  const directories = text.split(":").filter((path) => path !== "").map(absolute);
+  return { sockets: directories, files: directories };
 }
 
 function absolute(path: string): string {

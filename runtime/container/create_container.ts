@@ -1,5 +1,6 @@
 /** A container comes into being. */
 import { isLaminaError, LaminaError } from "../core/errors.ts";
+import type { VolumeName } from "../core/ids.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Mount } from "../core/mount.ts";
 import type { ContainerCreate } from "../core/specs/container.ts";
@@ -23,7 +24,7 @@ import {
   undoVolumes,
 } from "./new_volumes.ts";
 import { refuseTakenName } from "./rename_container.ts";
-import { resolveMounts } from "./resolve_mounts.ts";
+import { type ResolvedMounts, resolveMounts } from "./resolve_mounts.ts";
 import { rwLimits } from "./storage_options.ts";
 
 /**
@@ -56,6 +57,7 @@ export async function createContainer(
   });
   const spec: ContainerSpec = { ...asked, mounts: resolved.mounts };
   refuseLabels(spec.mounts);
+  await room.volumes.plugins.adopt(namesWithoutDriver(resolved), operation);
   const wanted = newVolumesOf(room, resolved);
   await checkBindSources(spec.mounts);
   const id = randomHex();
@@ -142,6 +144,15 @@ function refuseLabels(mounts: readonly ContainerMount[]): void {
       "not set. Leave it out, and label the files with chcon",
     { details: { target: labelled.target } },
   );
+}
+
+/** Volumes by name only: a plugin may have them already. */
+function namesWithoutDriver({ mounts, volumes }: ResolvedMounts): string[] {
+  const anonymous = new Set(
+    mounts.flatMap((mount) => mount.type === "volume" && mount.anonymous ? [mount.source] : []),
+  );
+  return [...volumes].filter(([name, wish]) => wish?.driver === undefined && !anonymous.has(name as VolumeName))
+    .map(([name]) => name);
 }
 
 function imagesOf(mounts: readonly ContainerMount[]): string[] {

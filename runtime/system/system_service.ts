@@ -26,7 +26,7 @@ export class System implements SystemService {
 
   /** See {@linkcode SystemService}. Reads counts and the mount table, no files. */
   info(): Info {
-    const { containers: { store, layout, driver, mounter }, migration, startedAt_ms } = this.#room;
+    const { containers: { store, layout, driver, mounter }, volumes, migration, startedAt_ms } = this.#room;
     const count = (what: string) => store.get<{ n: number }>(`SELECT count(*) AS n FROM ${what}`)!.n;
     const roots = /\/rootfs$/;
     return {
@@ -44,6 +44,7 @@ export class System implements SystemService {
           roots.test(path) && path.length === layout.containers.length + 72
         ).length,
       volumes: count("volumes WHERE state = 'ready'"),
+      volume_drivers: volumes.drivers.names(),
       kernel: kernelVersion(),
       architecture: architecture(),
       os: Deno.build.os,

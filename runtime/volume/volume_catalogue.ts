@@ -4,9 +4,10 @@
  * A volume's data is deleted by {@linkcode VolumeCatalogue.remove} and `prune` and by nothing else; what is undone
  * after a crash is taken away with `rmdir`, which cannot remove data.
  */
+import type { FoundVolume, VolumeDriver } from "../../drivers/volume/named/volume_driver.ts";
 import { maskedOptions } from "../../drivers/volume/named/local/local_options.ts";
 import { isLaminaError, LaminaError } from "../core/errors.ts";
-import type { VolumeFilters, VolumePruneOptions, VolumeSpace } from "../core/model/volume.ts";
+import type { VolumeFilters, VolumeListing, VolumePruneOptions, VolumeSpace } from "../core/model/volume.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RemovalResult } from "../core/specs/image.ts";
 import type { Volume, VolumeCreate } from "../core/specs/volume.ts";
@@ -58,6 +59,9 @@ export class VolumeCatalogue {
     operation: Operation,
     fill?: (row: VolumeRow) => Promise<void>,
   ): Promise<Volume> {
+    if (!wanted.anonymous && findVolumeRow(this.#room.store, wanted.name) === undefined) {
+      await this.#lifecycle.plugins.refuseTaken(wanted.name, wanted.driver, operation);
+    }
     using _lock = await this.#room.locks.acquire(volumeLock(wanted.name), operation.signal);
     const existing = findVolumeRow(this.#room.store, wanted.name);
     if (existing !== undefined) {
@@ -104,6 +108,48 @@ export class VolumeCatalogue {
       .filter((volume) => fits({ ...volume, users: volume.used_by.length }));
   }
 
+  /** See `VolumeService`. */
+  async listWithPlugins(filters: VolumeFilters, operation: Operation): Promise<VolumeListing> {
+    const fits = volumeFilter(filters);
+    const { volumes, warnings } = await this.#lifecycle.plugins.list(operation);
+    // After the plugins have answered: what was made meanwhile is in here.
+    const known = this.list(filters);
+    const names = new Set(readyVolumeRows(this.#room.store).map(({ name }) => name));
+    const others = volumes.filter(({ found }) => !names.has(found.name) && names.add(found.name))
+      .map(({ driver, found }) => foreignVolume(driver, found))
+      .filter((volume) => fits({ ...volume, users: 0 }));
+    const all = [...known, ...others].sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+    return { volumes: all, warnings: [...warnings] };
+  }
+
+  /** See `VolumeService`. @throws `NOT_FOUND` */
+  async inspectWithPlugins(name: string, operation: Operation): Promise<Volume> {
+    const row = findVolumeRow(this.#room.store, name);
+    if (row?.state !== "ready") {
+      const { volumes: [first], warnings } = await this.#lifecycle.plugins.find(name, operation);
+      if (first !== undefined && findVolumeRow(this.#room.store, name) === undefined) {
+        return foreignVolume(first.driver, first.found);
+      }
+      return this.#showOrTell(name, warnings);
+    }
+    const driver = this.#room.drivers.find(row.driver);
+    const status = driver && await this.#lifecycle.plugins.statusOf(driver, name, operation);
+    return { ...this.inspect(name), ...(status === undefined ? {} : { status: { ...status } }) };
+  }
+
+  /** A volume may be there after all, at a plugin that did not answer. */
+  #showOrTell(name: string, warnings: readonly string[]): Volume {
+    try {
+      return this.inspect(name);
+    } catch (error) {
+      if (!isLaminaError(error, "NOT_FOUND") || warnings.length === 0) throw error;
+      throw new LaminaError("NOT_FOUND", `${error.message}. Not asked: ${warnings.join("; ")}`, {
+        cause: error,
+        details: error.details,
+      });
+    }
+  }
+
   /** See `VolumeService`. @throws `NOT_FOUND` */
   inspect(name: string): Volume {
     return this.#show(volumeRow(this.#room.store, name));
@@ -121,6 +167,7 @@ export class VolumeCatalogue {
     operation: Operation,
     options: { readonly force?: boolean } = {},
   ): Promise<RemovalResult> {
+    await this.#lifecycle.plugins.adopt([name], operation);
     using _lock = await this.#room.locks.acquire(volumeLock(name), operation.signal);
     if (options.force && findVolumeRow(this.#room.store, name)?.state !== "ready") {
       return { untagged: [], deleted: [], reclaimed_bytes: 0 };
@@ -203,6 +250,24 @@ export class VolumeCatalogue {
       throw error;
     }
   }
+}
+
+/** A volume that only its plugin knows. */
+function foreignVolume(driver: VolumeDriver, found: FoundVolume): Volume {
+  const { name, mountpoint, created_at, status } = found;
+  return {
+    name,
+    driver: driver.name,
+    scope: driver.scope,
+    options: {},
+    labels: {},
+    mountpoint,
+    usable: mountpoint !== "",
+    anonymous: false,
+    ...(created_at === undefined ? {} : { created_at }),
+    used_by: [],
+    ...(status === undefined ? {} : { status: { ...status } }),
+  };
 }
 
 /** A volume that is to be filled must not exist. */

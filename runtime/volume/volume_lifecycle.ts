@@ -18,6 +18,7 @@ import {
   readyVolumeRows,
   setVolumeState,
 } from "./volume_rows.ts";
+import { PluginVolumes } from "./plugin_volumes.ts";
 import { recoverRename } from "./rename_volume.ts";
 import { recoverResize } from "./resize_volume.ts";
 import { recoverRestore } from "./restore_volume.ts";
@@ -31,10 +32,13 @@ export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
 
 /** See the head of the file. */
 export class VolumeLifecycle {
+  /** What plugins have, whoever made it. */
+  readonly plugins: PluginVolumes;
   readonly #room: VolumeRoom;
 
   constructor(room: VolumeRoom) {
     this.#room = room;
+    this.plugins = new PluginVolumes(room);
   }
 
   /**
@@ -83,6 +87,8 @@ export class VolumeLifecycle {
     let free: ((operation: Operation) => Promise<void>) | undefined;
     if (row !== undefined) {
       const { driver, volume } = this.find(row);
+      // After a crash it may still be mounted for whoever had it then.
+      if (driver.needsMount(volume) && driver.isMounted(volume)) await driver.unmount(volume, operation);
       free = await driver.remove(volume, operation);
     }
     faultPoint("volume.data_gone");

@@ -87,7 +87,12 @@ export type NewVolumeRow = Pick<VolumeRow, "name" | "driver"> & {
 };
 
 /** Adds a volume. Nobody sees it before its state is `ready`. */
-export function insertVolumeRow(tx: Transaction, volume: NewVolumeRow, state: VolumeRow["state"]): void {
+export function insertVolumeRow(
+  tx: Transaction,
+  volume: NewVolumeRow,
+  state: VolumeRow["state"],
+  created_at_ms = Date.now(),
+): void {
   tx.run(
     "INSERT INTO volumes (name, driver, options, labels, anonymous, state, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
     volume.name,
@@ -96,7 +101,7 @@ export function insertVolumeRow(tx: Transaction, volume: NewVolumeRow, state: Vo
     JSON.stringify(volume.labels),
     volume.anonymous ? 1 : 0,
     state,
-    Date.now(),
+    created_at_ms,
   );
 }
 

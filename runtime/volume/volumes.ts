@@ -6,6 +6,7 @@ import type {
   ResizedVolume,
   Volume,
   VolumeFilters,
+  VolumeListing,
   VolumePruneOptions,
   VolumeRequest,
   VolumeSnapshot,
@@ -58,6 +59,14 @@ export class Volumes implements VolumeService {
     return this.#catalogue.inspect(name);
   }
 
+  listWithPlugins(filters: VolumeFilters, operation: Operation): Promise<VolumeListing> {
+    return this.#catalogue.listWithPlugins(filters, operation);
+  }
+
+  inspectWithPlugins(name: string, operation: Operation): Promise<Volume> {
+    return this.#catalogue.inspectWithPlugins(name, operation);
+  }
+
   space(name: string, operation: Operation): Promise<VolumeSpace> {
     return this.#catalogue.space(name, operation);
   }
@@ -85,20 +94,22 @@ export class Volumes implements VolumeService {
     return { ...this.inspect(name), pending };
   }
 
-  mount(name: string, client: string, operation: Operation): Promise<string> {
-    return this.#clients.mount(name, client, operation);
+  async mount(name: string, client: string, operation: Operation): Promise<string> {
+    await this.#lifecycle.plugins.adopt([name], operation);
+    return await this.#clients.mount(name, client, operation);
   }
 
   unmount(name: string, client: string, operation: Operation): Promise<void> {
     return this.#clients.unmount(name, client, operation);
   }
 
-  backup(
+  async backup(
     name: string,
     options: { readonly compression: "none" | "gzip" | "zstd" },
     operation: Operation,
   ): Promise<VolumeBackup> {
-    return backupVolume(this.#room, { access: this.#access, copies: this.#copies }, name, options, operation);
+    await this.#lifecycle.plugins.adopt([name], operation);
+    return await backupVolume(this.#room, { access: this.#access, copies: this.#copies }, name, options, operation);
   }
 
   async restore(

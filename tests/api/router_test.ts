@@ -62,8 +62,8 @@ Deno.test("the router answers each verb with what the service returned", async (
     ["containers.copyOut", "/v1/containers/shop/archive?path=/etc&as=.", {}, 200, "GET"],
     ["containers.copyIn", "/v1/containers/shop/archive?path=/etc", { body: "tar", headers: tar }, 204, "PUT"],
     ["volumes.create", "/v1/volumes", json({ name: "data" }), 201, "POST"],
-    ["volumes.list", "/v1/volumes", {}, 200, "GET"],
-    ["volumes.inspect", "/v1/volumes/data", {}, 200, "GET"],
+    ["volumes.listWithPlugins", "/v1/volumes", {}, 200, "GET"],
+    ["volumes.inspectWithPlugins", "/v1/volumes/data", {}, 200, "GET"],
     ["volumes.remove", "/v1/volumes/data", {}, 200, "DELETE"],
     ["volumes.prune", "/v1/volumes/prune", json({ all: true }), 200, "POST"],
     ["system.info", "/v1/info", {}, 200, "GET"],
@@ -180,11 +180,17 @@ Deno.test("the router maps every error code of a service to its status", async (
 
 Deno.test("the router answers 500 for a defect, in the closed shape", async () => {
   const runtime = fakeRuntime();
-  runtime.volumes.list = () => {
+  runtime.volumes.listWithPlugins = () => {
     throw new TypeError("undefined is not a function");
   };
   const { status, json } = await call("/v1/volumes", { runtime });
   assertEquals([status, json.code], [500, "INTERNAL"]);
+});
+
+Deno.test("what is said about an answer is in its headers, whatever its characters", async () => {
+  const response = await new Router({ runtime: fakeRuntime() }).fetch(new Request("http://lamina/v1/volumes"));
+  const said = response.headers.get("lamina-warning")!.split(",").map((text) => decodeURIComponent(text.trim()));
+  assertEquals(said, ["a, b: ü"]);
 });
 
 Deno.test("an import reports progress as NDJSON and ends with its result", async () => {

@@ -105,6 +105,42 @@ rootTest("what runs processes answers 501 and says what to do; who mistyped a na
   client.close();
 });
 
+rootTest("docker run in the foreground says what Lamina is, exits with 125 and leaves nothing mounted", async () => {
+  await using it = await startDocker();
+  await importSmallImage(it, "web:1");
+  for (const flags of ["", "-i", "--rm", "-i --rm", "-d", "-a stdout"]) {
+    const { code, stdout, stderr } = await it.shell(`docker run ${flags} -v data:/d web:1 true </dev/null`);
+    assertEquals([code, stdout], [125, flags === "-d" ? stdout : ""], `docker run ${flags}: ${stderr}`);
+    // Our words, once, and none of the client's about connections and exit codes.
+    const [first, ...rest] = stderr.split("\n").filter((line) => !line.startsWith("Run 'docker") && line.trim() !== "");
+    assertStringIncludes(first!, "Lamina is the storage half of a container engine", flags);
+    assertEquals(rest, [], `docker run ${flags}`);
+  }
+  const started = await it.shell("docker create --name kim web:1 true >/dev/null; docker start -a kim");
+  assertEquals(started.code, 1);
+  assertStringIncludes(started.stderr, processMessage);
+  const containers = JSON.parse(await it.daemon.lamina("container", "ls", "--json"));
+  assertEquals(containers.map(({ mounted }: { mounted: boolean }) => mounted), Array(7).fill(false));
+  await it.docker("container", "prune", "-f");
+  assertEquals(await it.docker("volume", "rm", "data"), "data");
+});
+
+rootTest("who waits for the end of a container hears when it is gone", async () => {
+  await using it = await startDocker();
+  await importSmallImage(it, "web:1");
+  await it.docker("create", "--name", "kim", "web:1", "true");
+  using client = Deno.createHttpClient({ proxy: { transport: "unix", path: it.socket } });
+  const wait = (condition: string) =>
+    fetch(`http://d/v1.41/containers/kim/wait?condition=${condition}`, { method: "POST", client } as RequestInit);
+  // The headers come at once: clients start the container only after that.
+  const [exit, removal] = [await wait("next-exit"), await wait("removed")];
+  assertEquals([exit.status, removal.status], [200, 200]);
+  await it.docker("rm", "kim");
+  assertEquals([await exit.json(), await removal.json()], [{ StatusCode: 0 }, { StatusCode: 0 }]);
+  const gone = await wait("removed");
+  assertEquals([gone.status, (await gone.json()).message], [404, "No such container: kim"]);
+});
+
 rootTest("commands about networks, swarms and plugins stay pleasant", async () => {
   await using it = await startDocker();
   assertEquals(await it.docker("network", "ls", "-q"), "");

@@ -4,7 +4,10 @@ import { commandOutput, type CommandResult, runCommand } from "../../runtime/hos
 import { startLamina } from "../e2e/lamina_process.ts";
 import { rootTest, scratchDirectory } from "../support/scratch.ts";
 
-/** Where dockerd reads addresses of plugins; there is no option to tell it another place. */
+/**
+ * Where dockerd reads addresses of plugins; there is no option to tell it another place. Whoever looks there meanwhile
+ * sees the volumes of this test, so they have names that no other test has.
+ */
 const SPECS = "/etc/docker/plugins";
 
 /** dockerd without networks, on directories of its own. */
@@ -67,22 +70,22 @@ rootTest("a real dockerd keeps volumes with Lamina: it makes, lists, mounts and 
   const busybox = (mount: string, ...args: string[]) =>
     docker("run", "--rm", "--network", "none", "-v", mount, "busybox", "/bin/busybox", ...args);
 
-  await docker("volume", "create", "-d", driver, "data");
-  assertEquals(await docker("volume", "ls", "-q", "-f", `driver=${driver}`), "data");
-  await busybox("data:/data", "sh", "-c", "echo kept > /data/file");
+  await docker("volume", "create", "-d", driver, "dockerd-data");
+  assertEquals(await docker("volume", "ls", "-q", "-f", `driver=${driver}`), "dockerd-data");
+  await busybox("dockerd-data:/data", "sh", "-c", "echo kept > /data/file");
   // What one container wrote the next one reads, and Lamina shows the same file.
-  assertEquals(await busybox("data:/data:ro", "cat", "/data/file"), "kept");
-  const [{ mountpoint, used_by }] = JSON.parse(`[${await laminaJson(lamina.socket, "/v1/volumes/data")}]`);
+  assertEquals(await busybox("dockerd-data:/data:ro", "cat", "/data/file"), "kept");
+  const [{ mountpoint, used_by }] = JSON.parse(`[${await laminaJson(lamina.socket, "/v1/volumes/dockerd-data")}]`);
   assertEquals([await Deno.readTextFile(join(mountpoint, "file")), used_by], ["kept\n", []]);
 
   // While a container runs it is in use, for dockerd and for Lamina.
   const id = await docker(
-    ...["run", "-d", "--network", "none", "-v", "data:/data", "busybox", "/bin/busybox", "sleep", "600"],
+    ...["run", "-d", "--network", "none", "-v", "dockerd-data:/data", "busybox", "/bin/busybox", "sleep", "600"],
   );
-  assertStringIncludes((await run("volume", "rm", "data")).stderr, "in use");
-  assertEquals(JSON.parse(await laminaJson(lamina.socket, "/v1/volumes/data")).used_by.length, 1);
+  assertStringIncludes((await run("volume", "rm", "dockerd-data")).stderr, "in use");
+  assertEquals(JSON.parse(await laminaJson(lamina.socket, "/v1/volumes/dockerd-data")).used_by.length, 1);
   await docker("rm", "-f", id);
-  assertEquals(JSON.parse(await laminaJson(lamina.socket, "/v1/volumes/data")).used_by, []);
+  assertEquals(JSON.parse(await laminaJson(lamina.socket, "/v1/volumes/dockerd-data")).used_by, []);
 
   // Options are Lamina's: a tmpfs that is mounted for as long as a container has it.
   await docker(...[
@@ -96,13 +99,13 @@ rootTest("a real dockerd keeps volumes with Lamina: it makes, lists, mounts and 
     "device=tmpfs",
     "-o",
     "o=size=4m",
-    "quick",
+    "dockerd-quick",
   ]);
-  assertStringIncludes(await busybox("quick:/q", "df", "/q"), "4096");
+  assertStringIncludes(await busybox("dockerd-quick:/q", "df", "/q"), "4096");
   const { code, stderr } = await run("volume", "create", "-d", driver, "-o", "sise=1", "bad");
   assert(code !== 0 && stderr.includes("sise"), stderr);
 
-  await docker("volume", "rm", "data", "quick");
+  await docker("volume", "rm", "dockerd-data", "dockerd-quick");
   assertEquals(await docker("volume", "ls", "-q"), "");
   assertEquals(JSON.parse(await laminaJson(lamina.socket, "/v1/volumes")), []);
 });

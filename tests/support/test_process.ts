@@ -36,7 +36,14 @@ export async function runTestModule(file: string, options: ModuleOptions): Promi
   const begun = performance.now();
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--no-check", "--junit-path", report, ...(options.args ?? []), file],
-    env: { NO_COLOR: "1", LAMINA_TEST_SCRATCH: directory, TMPDIR: `${directory}/tmp`, [markVariable]: directory },
+    env: {
+      NO_COLOR: "1",
+      LAMINA_TEST_SCRATCH: directory,
+      // Not those of the machine, nor of another test's dockerd.
+      LAMINA_VOLUME_PLUGINS: `${directory}/plugins`,
+      TMPDIR: `${directory}/tmp`,
+      [markVariable]: directory,
+    },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -11,6 +11,9 @@ import { type ScratchDirectory, scratchDirectory, testOperation } from "./scratc
 /** Reference of the small image. */
 export const SMALL_IMAGE = "small:1";
 
+/** Those of the machine, or of another test's dockerd, are none of a test's. */
+const NO_PLUGINS = { places: { sockets: [], files: [] } };
+
 /** Files of an image's layer: path -> text; a path that ends in `/` is a directory, `-> target` as text a link. */
 export type TreeText = Readonly<Record<string, string>>;
 
@@ -27,13 +30,13 @@ export class TestRuntime implements AsyncDisposable {
   /** Opens a fresh root. */
   static async open(options: Partial<RuntimeOptions> = {}): Promise<TestRuntime> {
     const scratch = await scratchDirectory();
-    const all = { root: join(scratch.path, "root"), shutdownGrace_ms: 5000, ...options };
+    const all = { root: join(scratch.path, "root"), shutdownGrace_ms: 5000, volumePlugins: NO_PLUGINS, ...options };
     return new TestRuntime(scratch, all, await createRuntime(all));
   }
 
   /** Opens a root at a place of the test's choice. */
   static async openAt(root: string, options: Partial<RuntimeOptions> = {}): Promise<TestRuntime> {
-    const all = { root, shutdownGrace_ms: 5000, ...options };
+    const all = { root, shutdownGrace_ms: 5000, volumePlugins: NO_PLUGINS, ...options };
     return new TestRuntime(await scratchDirectory(), all, await createRuntime(all));
   }
 

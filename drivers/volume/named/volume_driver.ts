@@ -62,9 +62,13 @@ export interface VolumeDriver {
   unmount(volume: NamedVolume, operation: Operation): Promise<void>;
   /** What its data takes and may take; absent where the driver cannot tell. Mounts nothing. */
   usage?(volume: NamedVolume, operation: Operation): Promise<VolumeUsage>;
-  /** Volumes that the driver has, whoever made them; only drivers whose volumes others can make. */
+  /**
+   * Volumes that the driver has, whoever made them; only drivers whose volumes others can make. Gives up within seconds.
+   *
+   * @throws `UNAVAILABLE`, `DEADLINE_EXCEEDED`
+   */
   list?(operation: Operation): Promise<readonly FoundVolume[]>;
-  /** One of them; `undefined`: there is none. */
+  /** One of them; `undefined`: there is none. Otherwise as {@linkcode list}. */
   get?(name: string, operation: Operation): Promise<FoundVolume | undefined>;
 }
 

@@ -19,6 +19,8 @@ export type DockerAnswer =
   }
   | { readonly kind: "text"; readonly text: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: "empty"; readonly status: number; readonly headers: Readonly<Record<string, string>> }
+  /** The raw connection that the client asked for, with nothing to come. */
+  | { readonly kind: "upgrade" }
   | { readonly kind: "tar"; readonly stream: ByteStream; readonly headers: Readonly<Record<string, string>> }
   /** Objects as they come, one a line. */
   | { readonly kind: "lines"; readonly items: AsyncIterable<unknown> }
@@ -57,6 +59,8 @@ export interface DockerContext<Q, B> {
   readonly input: ByteStream;
   /** What the client speaks. */
   readonly version: MinorVersion;
+  /** The client asks for a raw connection instead of an answer. */
+  readonly upgrades: boolean;
   /** Aborts when the client goes, the deadline passes or the daemon stops. */
   readonly operation: Operation;
 }

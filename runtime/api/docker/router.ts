@@ -5,7 +5,7 @@ import type { ByteStream, LaminaRuntime } from "../../services.ts";
 import type { Lease } from "../lease.ts";
 import { errorChain, type Logger, silentLogger } from "../log.ts";
 import { parseJsonBody } from "../request.ts";
-import type { Router } from "../router.ts";
+import type { Answered, Router } from "../router.ts";
 import { ndjsonStream, progressStream, startedStream, untilAborted } from "../streams.ts";
 import { API_VERSION, type MinorVersion, splitVersion } from "./api_version.ts";
 import { dockerError } from "./errors.ts";
@@ -52,7 +52,8 @@ export class DockerRouter {
     try {
       const { version, path } = splitVersion(pathname);
       const { route, params } = matcher.match(request.method, path);
-      response = await this.#run(route, { version, params, query: searchParams, request });
+      const call = { version, params, query: searchParams, request };
+      response = await this.#router.run(request, route, (lease) => this.#answer(route, call, lease));
     } catch (error) {
       this.#logFailure(request.method, pathname, error);
       if (!request.bodyUsed) await drain(request.body);
@@ -67,26 +68,11 @@ export class DockerRouter {
     return response;
   };
 
-  async #run(route: DockerRoute, call: Call): Promise<Response> {
-    const lease = await this.#router.admit(call.request, route.lane, route.deadline_ms);
-    try {
-      const { response, over } = await this.#answer(route, call, lease);
-      if (over) lease.end();
-      return response;
-    } catch (error) {
-      // Whoever aborted gave the reason; services may have put it in words of their own.
-      const reason = lease.signal.aborted && !(error instanceof LaminaError) ? lease.signal.reason : error;
-      lease.end();
-      throw reason;
-    }
-  }
-
-  /** `over`: nothing of the call runs any more; otherwise the answer's stream ends the lease. */
   async #answer(
     route: DockerRoute,
     { request, params, query, version }: Call,
     lease: Lease,
-  ): Promise<{ response: Response; over: boolean }> {
+  ): Promise<Answered> {
     const { signal } = lease;
     const context: DockerContext<unknown, unknown> = {
       runtime: this.#runtime,
@@ -95,6 +81,7 @@ export class DockerRouter {
       body: await parseJsonBody(route, request, signal) as never,
       input: route.takesInput ? untilAborted(request.body ?? nothing(), signal) : nothing(),
       version,
+      upgrades: request.headers.get("upgrade")?.toLowerCase() === "tcp",
       operation: { signal, progress: () => {} },
     };
     let answer: DockerAnswer;
@@ -117,7 +104,7 @@ export class DockerRouter {
     lease: Lease,
     onBroken: (error: unknown) => void,
     head: boolean,
-  ): Promise<{ response: Response; over: boolean }> {
+  ): Promise<Answered> {
     switch (answer.kind) {
       case "json": {
         const { value, status, headers } = answer;
@@ -129,6 +116,12 @@ export class DockerRouter {
       }
       case "empty":
         return { response: new Response(null, { status: answer.status, headers: answer.headers }), over: true };
+      case "upgrade":
+        // The server ends the connection after this status.
+        return {
+          response: new Response(null, { status: 101, headers: { connection: "Upgrade", upgrade: "tcp" } }),
+          over: true,
+        };
       case "tar":
         return streamed(await startedStream(answer.stream, lease, onBroken), "application/x-tar", answer.headers);
       case "lines":
@@ -183,7 +176,7 @@ interface Call {
   readonly query: URLSearchParams;
 }
 
-function streamed(body: ByteStream, type: string, headers: Readonly<Record<string, string>> = {}) {
+function streamed(body: ByteStream, type: string, headers: Readonly<Record<string, string>> = {}): Answered {
   return { response: new Response(body, { headers: { "content-type": type, ...headers } }), over: false };
 }
 

@@ -11,13 +11,14 @@ export interface VolumeUsage {
 /** A volume as `GET /volumes` shows it. */
 export function dockerVolume(volume: Volume, usage?: VolumeUsage): Record<string, unknown> {
   return {
-    CreatedAt: toTheSecond(volume.created_at),
+    ...(volume.created_at === undefined ? {} : { CreatedAt: toTheSecond(volume.created_at) }),
     Driver: volume.driver,
     Labels: orNull(volume.labels),
     Mountpoint: volume.mountpoint,
     Name: volume.name,
     Options: orNull(volume.options),
     Scope: volume.scope,
+    ...(volume.status === undefined ? {} : { Status: volume.status }),
     ...(usage === undefined ? {} : { UsageData: { Size: usage.size_bytes, RefCount: usage.users } }),
   };
 }

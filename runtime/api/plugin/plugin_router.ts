@@ -80,13 +80,10 @@ export class PluginRouter {
         await request.body?.cancel();
         return reply(404, { Err: `Lamina's volume plugin has no ${request.method} /${name.slice(0, 80)}` });
       }
-      const lease = await this.#router.admit(request, "quick", DEADLINE_MS);
-      try {
-        const body = parseBody(await readText(request, MAX_BODY_BYTES, lease.signal));
-        return reply(200, await run(this.#runtime, body, { signal: lease.signal, progress: () => {} }));
-      } finally {
-        lease.end();
-      }
+      return await this.#router.run(request, { lane: "quick", deadline_ms: DEADLINE_MS }, async ({ signal }) => {
+        const body = parseBody(await readText(request, MAX_BODY_BYTES, signal));
+        return { response: reply(200, await run(this.#runtime, body, { signal, progress: () => {} })), over: true };
+      });
     } catch (error) {
       if (!(error instanceof LaminaError)) {
         this.#log.error("unexpected failure", { method: name.slice(0, 80), error: errorChain(error) });

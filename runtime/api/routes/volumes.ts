@@ -46,11 +46,15 @@ export const volumeRoutes: readonly Route[] = [
       name: values("Regular expressions, one of which fits the name"),
     }),
     response: { kind: "json", schema: z.array(Volume) },
-    handler: ({ runtime, query: { dangling, ...lists } }) =>
-      runtime.volumes.list({
+    async handler({ runtime, query: { dangling, ...lists }, operation, warn }) {
+      const filters = {
         ...lists,
         ...(dangling === undefined ? {} : { dangling: dangling === "true" || dangling === "1" }),
-      }),
+      };
+      const { volumes, warnings } = await runtime.volumes.listWithPlugins(filters, operation);
+      warnings.forEach(warn);
+      return volumes;
+    },
   }),
   route({
     id: "volumes.prune",
@@ -73,7 +77,7 @@ export const volumeRoutes: readonly Route[] = [
     response: { kind: "json", schema: VolumeDetails },
     deadline_ms: 600_000,
     handler: async ({ runtime, params, query, operation }) => {
-      const volume = runtime.volumes.inspect(params.volume);
+      const volume = await runtime.volumes.inspectWithPlugins(params.volume, operation);
       if (!query.size) return volume;
       return { ...volume, space: await runtime.volumes.space(params.volume, operation) };
     },

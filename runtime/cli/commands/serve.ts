@@ -18,7 +18,8 @@ export const serveCommand = command({
   summary: "Run the daemon on a root and a socket",
   description:
     "Logs to standard error: text on a terminal, JSON lines otherwise. Stops on SIGTERM or SIGINT: what runs is " +
-    "finished, or rolled back after --stop-timeout; a second signal ends it at once, and the next start cleans up.",
+    "finished, or rolled back after --stop-timeout; a second signal ends it at once, and the next start cleans up. " +
+    "Volume plugins are found where Docker has them, or in the directories of LAMINA_VOLUME_PLUGINS (a colon between two).",
   flags: {
     "docker-socket": {
       kind: "text",
@@ -82,7 +83,7 @@ export const serveCommand = command({
       storageDriver: flags["storage-driver"] ?? config.storage_driver,
       storageOptions,
       mounter: (flags.mounter as "command" | "libc" | undefined) ?? config.mounter,
-      volumePlugins: { ownSocket: pluginSocket },
+      volumePlugins: { ownSocket: pluginSocket, places: place.volumePlugins },
       // The server has waited already: what runs now was aborted and did not listen.
       shutdownGrace_ms: 0,
     });

@@ -155,6 +155,7 @@ const info = command({
       ["images", `${found.images} (${counted(found.layers, "layer")})`],
       ["containers", `${found.containers} (${found.mounted_containers} mounted)`],
       ["volumes", found.volumes],
+      ["volume drivers", found.volume_drivers.join(", ")],
       ["kernel", found.kernel],
       ["host", `${found.os}, ${found.architecture}${found.rootless ? ", rootless" : ""}`],
     ];

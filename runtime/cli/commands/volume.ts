@@ -4,7 +4,7 @@ import type { ResizedVolume, Volume, VolumeDetails } from "../../core/specs/volu
 import { parseSize } from "../../core/size_text.ts";
 import { apiPath } from "../client.ts";
 import { type Command, command } from "../command.ts";
-import { humanAge, humanSize } from "../human.ts";
+import { humanAge, humanSize, printable } from "../human.ts";
 import { keyValues } from "../key_values.ts";
 import { UsageError } from "../parse.ts";
 import { printRemoval } from "./removal.ts";
@@ -60,7 +60,8 @@ const listVolumes = command({
   ],
   async run({ flags, output, signal, client }) {
     const query = volumeFilters(flags.filter, ["dangling", "driver", "label", "label!", "name"]);
-    const volumes = await (await client()).json<Volume[]>("GET", "/v1/volumes", { query, signal });
+    const onWarning = (text: string) => output.note(`warning: ${printable(text)}`);
+    const volumes = await (await client()).json<Volume[]>("GET", "/v1/volumes", { query, signal, onWarning });
     if (output.asJson) return output.json(volumes);
     if (output.quiet) return volumes.forEach(({ name }) => output.line(name));
     const now_ms = Date.now();

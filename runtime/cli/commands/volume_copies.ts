@@ -37,9 +37,9 @@ const backupVolume = command({
     refuseTerminal(flags.output);
     const query = { compression: flags.compress };
     const path = apiPath`/v1/volumes/${name!}/backup`;
-    const { stream, warnings } = await (await client()).bytesWithWarnings(path, { query, signal });
     // Also with --quiet: who relies on a backup has to know.
-    for (const warning of warnings) output.warn(`warning: ${printable(warning)}`);
+    const onWarning = (text: string) => output.warn(`warning: ${printable(text)}`);
+    const stream = await (await client()).bytes(path, { query, signal, onWarning });
     await saveArchive(context, stream, flags.output);
   },
 });

@@ -42,6 +42,8 @@ export interface Info {
   mounted_containers: number;
   /** How many. */
   volumes: number;
+  /** Names: `local`, and the volume plugins that are found now. */
+  volume_drivers: string[];
   /** Release of the running kernel. */
   kernel: string;
   /** `amd64` or `arm64`. */

@@ -30,10 +30,20 @@ export interface Volume {
   usable: boolean;
   /** Nobody named it. */
   anonymous: boolean;
-  /** ISO 8601, UTC. */
-  created_at: string;
+  /** ISO 8601, UTC. Absent: a volume that only its plugin knows, which does not tell. */
+  created_at?: string;
   /** Names of the containers, plugin clients and pods that use it. */
   used_by: string[];
+  /** What the plugin says about it, or `error`: why it does not. Only where plugins were asked. */
+  status?: Record<string, unknown>;
+}
+
+/** Volumes, those included that only a plugin knows. */
+export interface VolumeListing {
+  /** By name. */
+  volumes: Volume[];
+  /** A sentence for each plugin that did not tell what it has. */
+  warnings: string[];
 }
 
 /** Which volumes. All that is given must fit; of several values of one filter but `label` one must. */

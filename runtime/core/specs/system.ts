@@ -52,6 +52,7 @@ export const Info = z.object({
   containers: z.int(),
   mounted_containers: z.int(),
   volumes: z.int(),
+  volume_drivers: z.array(z.string()).describe("local, and the volume plugins that are found now"),
   kernel: z.string(),
   architecture: z.string(),
   os: z.string(),

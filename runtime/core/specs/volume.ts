@@ -26,8 +26,9 @@ export const Volume = z.object({
   mountpoint: z.string().describe("Host path of its data; empty: known once it is mounted"),
   usable: z.boolean().describe("Its data can be looked at there now"),
   anonymous: z.boolean(),
-  created_at: z.iso.datetime(),
+  created_at: z.iso.datetime().optional().describe("Absent: only the plugin knows the volume, and does not tell"),
   used_by: z.array(z.string()).describe("Names of the containers, plugin clients and pods that use it"),
+  status: z.record(z.string(), z.unknown()).optional().describe("What the plugin says about it, or error: why not"),
 }).meta({ id: "Volume" });
 /** See the schema of the same name. */
 export type Volume = z.infer<typeof Volume>;

@@ -1,5 +1,6 @@
 /** Calls a Docker volume plugin: JSON by POST, with patience for one that is not up yet, and with none for nonsense. */
 import { isLaminaError, LaminaError, messageOf } from "../../../../runtime/core/errors.ts";
+import { abortable } from "../../../../runtime/core/keyed_lock.ts";
 import type { Operation } from "../../../../runtime/core/operation.ts";
 import type { PluginAddress } from "./find_plugins.ts";
 
@@ -11,6 +12,8 @@ export interface PluginPatience {
   readonly slowCall_ms: number;
   /** For all others. */
   readonly call_ms: number;
+  /** For a look at what the plugin has, activation included; default 5000. */
+  readonly look_ms?: number;
 }
 
 /** As Docker's: 1, 2, 4, 8 s and so on for about 30 s in all. */
@@ -20,6 +23,9 @@ export const DOCKER_PATIENCE: PluginPatience = {
   call_ms: 60_000,
 };
 
+const LOOK_MS = 5000;
+/** Who hangs is not asked again and again by everybody who only looks. */
+const SILENCE_MS = 30_000;
 const MEDIA_TYPE = "application/vnd.docker.plugins.v1.2+json";
 const MAX_ANSWER_BYTES = 4 << 20;
 const SLOW = new Set(["VolumeDriver.Create", "VolumeDriver.Mount"]);
@@ -31,13 +37,23 @@ export function refusalOf(error: unknown): string | undefined {
   return typeof plugin_error === "string" ? plugin_error : undefined;
 }
 
+/** How long one call may take, and before which further tries to reach the plugin it waits. */
+interface CallLimits {
+  readonly timeout_ms: number;
+  readonly delays_ms: readonly number[];
+}
+
 /** One plugin. It is activated once, before the first call. */
 export class PluginClient implements Disposable {
   readonly name: string;
   readonly #address: PluginAddress;
   readonly #patience: PluginPatience;
   #http: Deno.HttpClient | undefined;
-  #activated: Promise<void> | undefined;
+  #active = false;
+  /** It hung when somebody looked. */
+  #silent: { readonly error: LaminaError; readonly until_ms: number } | undefined;
+  /** One of the calls that wait for the activation does it, as long as it is wanted. */
+  #activating: { readonly done: Promise<void>; readonly signal: AbortSignal } | undefined;
 
   constructor(name: string, address: PluginAddress, patience: PluginPatience = DOCKER_PATIENCE) {
     this.name = name;
@@ -57,7 +73,35 @@ export class PluginClient implements Disposable {
     operation: Operation,
   ): Promise<Readonly<Record<string, unknown>>> {
     await this.#activate(operation);
-    return await this.#post(method, body, operation);
+    const timeout_ms = SLOW.has(method) ? this.#patience.slowCall_ms : this.#patience.call_ms;
+    return await this.#post(method, body, operation, { timeout_ms, delays_ms: this.#patience.delays_ms });
+  }
+
+  /**
+   * The same for whoever only wants to see what there is: a plugin that is not up is not waited for, and one that
+   * hangs not for long.
+   *
+   * @throws as {@linkcode PluginClient.call}.
+   */
+  async look(
+    method: string,
+    body: Readonly<Record<string, unknown>>,
+    operation: Operation,
+  ): Promise<Readonly<Record<string, unknown>>> {
+    const begun_ms = performance.now();
+    if (this.#silent !== undefined && begun_ms < this.#silent.until_ms) throw this.#silent.error;
+    const end_ms = begun_ms + (this.#patience.look_ms ?? LOOK_MS);
+    const limits = () => ({ timeout_ms: Math.max(1, Math.round(end_ms - performance.now())), delays_ms: [] });
+    try {
+      // Not the activation that others wait for: theirs is patient.
+      if (!this.#active) await this.#handshake(operation, limits());
+      return await this.#post(method, body, operation, limits());
+    } catch (error) {
+      if (isLaminaError(error, "DEADLINE_EXCEEDED") && !operation.signal.aborted) {
+        this.#silent = { error, until_ms: performance.now() + SILENCE_MS };
+      }
+      throw error;
+    }
   }
 
   [Symbol.dispose](): void {
@@ -66,30 +110,41 @@ export class PluginClient implements Disposable {
   }
 
   async #activate(operation: Operation): Promise<void> {
-    const activated = this.#activated ??= this.#post("Plugin.Activate", {}, operation).then(({ Implements }) => {
-      if (Array.isArray(Implements) && Implements.includes("VolumeDriver")) return;
-      throw this.#error("UNAVAILABLE", "Plugin.Activate", `it is no volume driver (${shown(Implements)})`);
-    });
-    try {
-      await activated;
-    } catch (error) {
-      // The next call tries again.
-      if (this.#activated === activated) this.#activated = undefined;
-      throw error;
+    while (!this.#active) {
+      const { signal } = operation;
+      const limits = { timeout_ms: this.#patience.call_ms, delays_ms: this.#patience.delays_ms };
+      const activating = this.#activating ??= { done: this.#handshake(operation, limits), signal };
+      try {
+        await abortable(activating.done, signal);
+      } catch (error) {
+        // The next call tries again; so does this one when it was another's that was given up.
+        if (this.#activating === activating) this.#activating = undefined;
+        if (signal.aborted || !activating.signal.aborted) throw error;
+      }
     }
+  }
+
+  async #handshake(operation: Operation, limits: CallLimits): Promise<void> {
+    const { Implements } = await this.#post("Plugin.Activate", {}, operation, limits);
+    if (!Array.isArray(Implements) || !Implements.includes("VolumeDriver")) {
+      throw this.#error("UNAVAILABLE", "Plugin.Activate", `it is no volume driver (${shown(Implements)})`);
+    }
+    this.#active = true;
   }
 
   async #post(
     method: string,
     body: Readonly<Record<string, unknown>>,
     operation: Operation,
+    { timeout_ms, delays_ms }: CallLimits,
   ): Promise<Readonly<Record<string, unknown>>> {
-    const timeout_ms = SLOW.has(method) ? this.#patience.slowCall_ms : this.#patience.call_ms;
     const deadline = AbortSignal.timeout(timeout_ms);
     const signal = AbortSignal.any([operation.signal, deadline]);
     try {
-      const response = await this.#reach(method, JSON.stringify(body), signal);
-      return this.#answer(method, response.status, await boundedText(response));
+      const response = await this.#reach(method, JSON.stringify(body), delays_ms, signal);
+      const text = await boundedText(response);
+      this.#silent = undefined;
+      return this.#answer(method, response.status, text);
     } catch (error) {
       operation.signal.throwIfAborted();
       if (deadline.aborted) {
@@ -101,7 +156,12 @@ export class PluginClient implements Disposable {
   }
 
   /** Tries again for as long as nobody listens: a plugin may be starting. What was once sent is not sent again. */
-  async #reach(method: string, body: string, signal: AbortSignal): Promise<Response> {
+  async #reach(
+    method: string,
+    body: string,
+    delays_ms: readonly number[],
+    signal: AbortSignal,
+  ): Promise<Response> {
     for (let attempt = 0;; attempt++) {
       try {
         return await fetch(`${this.#address.url ?? "http://plugin"}/${method}`, {
@@ -114,7 +174,7 @@ export class PluginClient implements Disposable {
         });
       } catch (error) {
         signal.throwIfAborted();
-        const delay_ms = this.#patience.delays_ms[attempt];
+        const delay_ms = delays_ms[attempt];
         if (delay_ms === undefined || !isUnreachable(error)) {
           const advice = isUnreachable(error) ? "nobody answers there. Is the plugin running?" : causeOf(error);
           throw this.#error("UNAVAILABLE", method, advice, error);

@@ -5,6 +5,9 @@ import type { FoundVolume, NamedVolume, VolumeDriver } from "../volume_driver.ts
 import { type PluginClient, refusalOf } from "./plugin_client.ts";
 import type { PluginMounts } from "./plugin_mounts.ts";
 
+type Fields = Readonly<Record<string, unknown>>;
+type Call = (method: string, body: Fields) => Promise<Fields>;
+
 /** See the head of the file. */
 export class PluginDriver implements VolumeDriver {
   readonly name: string;
@@ -32,10 +35,10 @@ export class PluginDriver implements VolumeDriver {
 
   async create({ name, options }: NamedVolume, operation: Operation): Promise<void> {
     // What the plugin has already is adopted, and not taken away again when something fails here.
-    const known = await this.get(name, operation);
+    const known = await this.#get(name, this.#patiently(operation));
     await this.#client.call("VolumeDriver.Create", { Name: name, Opts: options }, operation);
     if (known === undefined) this.#fresh.add(name);
-    await this.#askCapabilities(operation);
+    await this.#askCapabilities(this.#patiently(operation));
   }
 
   async undoCreate({ name }: NamedVolume, operation: Operation): Promise<boolean> {
@@ -107,13 +110,28 @@ export class PluginDriver implements VolumeDriver {
   }
 
   async list(operation: Operation): Promise<FoundVolume[]> {
-    const { Volumes } = await this.#client.call("VolumeDriver.List", {}, operation);
-    return Array.isArray(Volumes) ? Volumes.slice(0, 10_000).flatMap((found) => foundVolume(found) ?? []) : [];
+    const call = this.#soon(operation);
+    const { Volumes } = await call("VolumeDriver.List", {});
+    if (!Array.isArray(Volumes)) return [];
+    await this.#askCapabilities(call);
+    return Volumes.slice(0, 10_000).flatMap((found) => foundVolume(found) ?? []);
   }
 
-  async get(name: string, operation: Operation): Promise<FoundVolume | undefined> {
+  get(name: string, operation: Operation): Promise<FoundVolume | undefined> {
+    return this.#get(name, this.#soon(operation));
+  }
+
+  #patiently(operation: Operation): Call {
+    return (method, body) => this.#client.call(method, body, operation);
+  }
+
+  #soon(operation: Operation): Call {
+    return (method, body) => this.#client.look(method, body, operation);
+  }
+
+  async #get(name: string, call: Call): Promise<FoundVolume | undefined> {
     try {
-      const { Volume } = await this.#client.call("VolumeDriver.Get", { Name: name }, operation);
+      const { Volume } = await call("VolumeDriver.Get", { Name: name });
       return foundVolume(Volume);
     } catch (error) {
       // A refusal means that there is none; a plugin that cannot be asked is another matter.
@@ -126,19 +144,22 @@ export class PluginDriver implements VolumeDriver {
     try {
       await this.#client.call("VolumeDriver.Remove", { Name: name }, operation);
     } catch (error) {
-      if (refusalOf(error) === undefined || await this.get(name, operation) !== undefined) throw error;
+      if (refusalOf(error) === undefined) throw error;
+      if (await this.#get(name, this.#patiently(operation)) !== undefined) throw error;
     }
     this.#mounts.end(this.name, name);
   }
 
-  async #askCapabilities(operation: Operation): Promise<void> {
-    this.#asked ??= this.#client.call("VolumeDriver.Capabilities", {}, operation).then(
+  async #askCapabilities(call: Call): Promise<void> {
+    this.#asked ??= call("VolumeDriver.Capabilities", {}).then(
       ({ Capabilities }) => {
         const scope = (Capabilities as { Scope?: unknown } | undefined)?.Scope;
         if (typeof scope === "string" && scope.toLowerCase() === "global") this.#scope = "global";
       },
-      // Plugins of the first version do not know the question.
-      () => {},
+      (error) => {
+        // Plugins of the first version do not know the question; one that could not answer now is asked again.
+        if (refusalOf(error) === undefined) this.#asked = undefined;
+      },
     );
     await this.#asked;
   }
@@ -151,6 +172,8 @@ function foundVolume(value: unknown): FoundVolume | undefined {
     name: Name.slice(0, 255),
     mountpoint: typeof Mountpoint === "string" ? Mountpoint : "",
     ...(typeof Status === "object" && Status !== null ? { status: Status as Record<string, unknown> } : {}),
-    ...(typeof CreatedAt === "string" ? { created_at: CreatedAt } : {}),
+    ...(typeof CreatedAt === "string" && Date.parse(CreatedAt) > 0
+      ? { created_at: new Date(CreatedAt).toISOString() }
+      : {}),
   };
 }

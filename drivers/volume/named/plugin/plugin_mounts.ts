@@ -17,7 +17,12 @@ export class PluginMounts {
     this.#directory = directory;
     for (const plugin of namesIn(directory)) {
       for (const volume of namesIn(join(directory, plugin))) {
-        this.#paths.set(`${plugin}/${volume}`, Deno.readTextFileSync(join(directory, plugin, volume)));
+        const path = join(directory, plugin, volume);
+        try {
+          this.#paths.set(`${plugin}/${volume}`, Deno.readTextFileSync(path));
+        } catch (error) {
+          throw hostError(error, `Cannot read which volumes of plugins are mounted from ${path}`);
+        }
       }
     }
   }

@@ -106,7 +106,7 @@ function info(found: Info): unknown {
     Images: found.images,
     Driver: found.storage_driver,
     DriverStatus: Object.entries(found.storage_status),
-    Plugins: { Volume: ["local"], Network: [], Authorization: null, Log: [] },
+    Plugins: { Volume: found.volume_drivers, Network: [], Authorization: null, Log: [] },
     MemoryLimit: true,
     SwapLimit: true,
     CpuCfsPeriod: true,

@@ -22,10 +22,10 @@ export const volumeRoutes: readonly DockerRoute[] = [
     methods: "GET",
     path: "/volumes",
     query: z.object({ filters: text }),
-    handler({ runtime, query }) {
+    async handler({ runtime, query, operation }) {
       const filters = parseFilters(query.filters, ["dangling", "driver", "label", "label!", "name"]);
-      const volumes = runtime.volumes.list(volumeFilters(filters));
-      return json({ Volumes: volumes.map((volume) => dockerVolume(volume)), Warnings: [] });
+      const { volumes, warnings } = await runtime.volumes.listWithPlugins(volumeFilters(filters), operation);
+      return json({ Volumes: volumes.map((volume) => dockerVolume(volume)), Warnings: warnings });
     },
   }),
   dockerRoute({
@@ -58,7 +58,8 @@ export const volumeRoutes: readonly DockerRoute[] = [
   dockerRoute({
     methods: "GET",
     path: "/volumes/{name}",
-    handler: ({ runtime, params }) => json(dockerVolume(runtime.volumes.inspect(params.name!))),
+    handler: async ({ runtime, params, operation }) =>
+      json(dockerVolume(await runtime.volumes.inspectWithPlugins(params.name!, operation))),
   }),
   dockerRoute({
     methods: "DELETE",
