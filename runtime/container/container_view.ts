@@ -3,8 +3,9 @@ import type { Container, ContainerSummary } from "../core/model/container.ts";
 import type { RootLayout } from "../core/root_layout.ts";
 import type { Reader } from "../store/store.ts";
 import { type ContainerRow, findContainerRow, specOf } from "./container_rows.ts";
-import { type MountPlaces, planMounts } from "./mount_plan.ts";
-import { type ImageProcess, runtimeSpecParts } from "./runtime_spec.ts";
+import { deviceNumber } from "../host/block_devices.ts";
+import { type MountPlaces, planMounts, type PlannedMount } from "./mount_plan.ts";
+import { type DeviceNode, type ImageProcess, runtimeSpecParts } from "./runtime_spec.ts";
 
 /** How many images and containers are kept in the form in which they are shown. */
 const MAX_KEPT = 10_000;
@@ -32,7 +33,14 @@ export class ContainerViews {
     return {
       ...structuredClone(summary),
       mounted,
-      oci: runtimeSpecParts(summary.rootfs, spec.read_only, planned, this.#process(row.image_id), spec.config),
+      oci: runtimeSpecParts(
+        summary.rootfs,
+        spec.read_only,
+        planned,
+        this.#process(row.image_id),
+        spec.config,
+        deviceNodes(planned),
+      ),
       config: spec.config,
       engine: spec.engine,
     };
@@ -89,6 +97,14 @@ export class ContainerViews {
     this.#processes.set(imageId, process);
     return process;
   }
+}
+
+/** The devices as they are on the host now; one that is not there cannot be told. */
+function deviceNodes(planned: readonly PlannedMount[]): DeviceNode[] {
+  return planned.flatMap(({ device, target: path, mount }) => {
+    const number = device && deviceNumber(mount.source);
+    return number === undefined ? [] : [{ path, ...number, read_only: device!.read_only }];
+  });
 }
 
 /** What several callers are given is nobody's to change. */

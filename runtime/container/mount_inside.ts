@@ -10,6 +10,7 @@ import { mountApiSupport } from "../host/mount_api.ts";
 import { mountHolding } from "../host/mount_source.ts";
 import { currentMountTable } from "../host/mount_table.ts";
 import type { Mounter, MountOptions } from "../host/mounter.ts";
+import { openPlaceholder } from "../host/placeholders.ts";
 import { openBeneath, type OpenedPath, openInRoot } from "../host/rootfs_path.ts";
 import { independentPrefix, type PlannedMount } from "./mount_plan.ts";
 
@@ -86,7 +87,12 @@ function openWave(
     // As written first, so that nothing is made below a place that a mount is about to cover …
     const count = independentPrefix(planned.map(({ target }) => target));
     for (let i = 0; i < count; i++) {
-      opened.push(openInRoot(rootfs, planned[i]!.target, { create: sources[i]!.kind }));
+      const { target, device } = planned[i]!;
+      opened.push(
+        device === undefined
+          ? openInRoot(rootfs, target, { create: sources[i]!.kind })
+          : openPlaceholder(rootfs, target),
+      );
     }
     // … and then as the links of the image have it.
     const independent = independentPrefix(opened.map(({ realPath }) => realPath));
@@ -136,7 +142,9 @@ function openSource(planned: PlannedMount, beneath: NonNullable<PlannedMount["be
 
 async function sourceKind(planned: PlannedMount, source: string): Promise<ReadySource["kind"]> {
   try {
-    return (await Deno.stat(source)).isDirectory ? "directory" : "file";
+    const info = await Deno.stat(source);
+    if (planned.device !== undefined && !info.isBlockDevice && !info.isCharDevice) throw noDevice(planned, source);
+    return info.isDirectory ? "directory" : "file";
   } catch (error) {
     if (planned.bindSource?.create && error instanceof Deno.errors.NotFound) {
       await makeDirectoryDurably(source, 0o755);
@@ -149,6 +157,12 @@ async function sourceKind(planned: PlannedMount, source: string): Promise<ReadyS
       details: { source, target: planned.target },
     });
   }
+}
+
+function noDevice({ target }: PlannedMount, source: string): LaminaError {
+  return new LaminaError("CONFLICT", `Cannot show ${source} as a device at ${target}: it is no device node`, {
+    details: { source, target },
+  });
 }
 
 /** Propagation from a mount that takes no part in any would silently do nothing. */

@@ -29,6 +29,8 @@ export interface PlannedMount {
   readonly insistsOnReadOnly?: boolean;
   /** The source must be on a mount that is shared, or for `slave` at least a slave. */
   readonly travels?: "shared" | "slave";
+  /** The source is a device node: it is bound upon a placeholder, and a runtime makes a node of its own. */
+  readonly device?: { readonly read_only: boolean };
   /** Mounts below the target come with it or are others' business. Otherwise a foreign mount below it is in the way. */
   readonly recursive: boolean;
 }
@@ -73,6 +75,7 @@ function planTree(top: string, subpath: string | undefined, readOnly: boolean): 
 }
 
 function planBind(spec: Extract<ContainerMount, { type: "bind" }>): Omit<PlannedMount, "target"> {
+  if (spec.device) return planDevice(spec);
   const { recursive, propagation } = spec;
   const whole = recursive !== "disabled";
   const after = spec.read_only && recursive === "writable";
@@ -87,6 +90,16 @@ function planBind(spec: Extract<ContainerMount, { type: "bind" }>): Omit<Planned
     ...(recursive === "readonly" ? { insistsOnReadOnly: true } : {}),
     ...(travels === undefined ? {} : { travels }),
     recursive: whole || travels !== undefined,
+  };
+}
+
+/** Read-only in any case: that leaves the device's data alone, but nobody changes the modes of the host's node. */
+function planDevice({ source, read_only }: Extract<ContainerMount, { type: "bind" }>): Omit<PlannedMount, "target"> {
+  return {
+    mount: { type: "bind", source, target: "", options: ["bind", "private", "ro"] },
+    bindSource: { path: source, create: false },
+    device: { read_only },
+    recursive: false,
   };
 }
 

@@ -14,6 +14,16 @@ export interface ImageProcess {
   readonly User?: string;
 }
 
+/** A device of the host that a container has. */
+export interface DeviceNode {
+  /** In the container. */
+  readonly path: string;
+  readonly type: "b" | "c";
+  readonly major: number;
+  readonly minor: number;
+  readonly read_only: boolean;
+}
+
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** File systems that every process expects and that belong to the runtime's namespaces, not to the root. */
@@ -42,7 +52,7 @@ const kernelMounts: readonly RuntimeMount[] = [
 ];
 
 /**
- * `root`, `mounts` and `process` for a config.json.
+ * `root`, `mounts`, `process` and, with devices, `linux` for a config.json.
  *
  * The volumes are mounted in the root already. Only those that the runtime's own mounts would cover (a volume at
  * `/dev/shm`, say) are listed once more, from their sources: a path through the root might follow a link of the image.
@@ -53,10 +63,12 @@ export function runtimeSpecParts(
   planned: readonly PlannedMount[],
   image: ImageProcess,
   config: ContainerCreate["config"] = { env: [] },
+  nodes: readonly DeviceNode[] = [],
 ): RuntimeSpec {
   const taken = new Set(planned.map(({ target }) => target));
   const kernel = kernelMounts.filter((mount) => !taken.has(mount.destination));
-  const covered = planned.filter(({ target }) => kernelMounts.some((mount) => isBelow(target, mount.destination)))
+  const covered = planned.filter(({ device }) => device === undefined)
+    .filter(({ target }) => kernelMounts.some((mount) => isBelow(target, mount.destination)))
     .map(({ target, mount }): RuntimeMount => ({
       destination: target,
       type: mount.type,
@@ -74,6 +86,23 @@ export function runtimeSpecParts(
       env: env.some((line) => line.startsWith("PATH=")) ? [...env] : [defaultPath, ...env],
       cwd: config.working_directory ?? (image.WorkingDir || "/"),
       user: config.user ?? image.User ?? "",
+    },
+    ...(nodes.length === 0 ? {} : { linux: devicesOf(nodes) }),
+  };
+}
+
+/** A runtime has a `/dev` of its own: it makes the nodes there, and lets them through its devices cgroup. */
+function devicesOf(nodes: readonly DeviceNode[]): NonNullable<RuntimeSpec["linux"]> {
+  return {
+    devices: nodes.map(({ read_only, ...node }) => ({ ...node, fileMode: read_only ? 0o440 : 0o660, uid: 0, gid: 0 })),
+    resources: {
+      devices: nodes.map(({ type, major, minor, read_only }) => ({
+        allow: true,
+        type,
+        major,
+        minor,
+        access: read_only ? "rm" : "rwm",
+      })),
     },
   };
 }

@@ -167,3 +167,21 @@ function withDevice<T>(path: string, flags: number, body: (fd: number) => T): T 
 function address(buffer: Uint8Array<ArrayBuffer>): bigint {
   return BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)));
 }
+
+/** What kind of device a path leads to, and its number; `undefined` when it is none, or not there. */
+export function deviceNumber(path: string): { type: "b" | "c"; major: number; minor: number } | undefined {
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
+  }
+  if (info.rdev === null || (!info.isBlockDevice && !info.isCharDevice)) return undefined;
+  const number = BigInt(info.rdev);
+  return {
+    type: info.isBlockDevice ? "b" : "c",
+    major: Number(((number >> 8n) & 0xfffn) | ((number >> 32n) & ~0xfffn)),
+    minor: Number((number & 0xffn) | ((number >> 12n) & ~0xffn)),
+  };
+}

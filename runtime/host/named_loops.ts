@@ -25,14 +25,20 @@ const INFO_OFFSET = 8;
  * The loop device of this name, made on `file` where there is none.
  *
  * @param name ASCII, at most 63 characters.
- * @param file Canonical path.
+ * @param file Canonical path; a block device will do, too.
+ * @param options `beside`: name of a device that may be there as well. Only one of the two may be written to; what is
+ * read through the other may be older than what was written, unless it is read directly (`O_DIRECT`).
  * @throws `CONFLICT` when the file is shown through a loop device of another name: each would cache it by itself.
  * @throws {@linkcode ErrnoError}
  */
-export function attachNamedLoop(name: string, file: string, options: { readonly read_only: boolean }): string {
+export function attachNamedLoop(
+  name: string,
+  file: string,
+  options: { readonly read_only: boolean; readonly beside?: string },
+): string {
   const [existing] = namedLoops(name);
   if (existing !== undefined) return existing;
-  const [other] = loopsOf(file);
+  const [other] = loopsOf(file).filter((path) => options.beside === undefined || nameOf(path) !== options.beside);
   if (other !== undefined) {
     throw new LaminaError(
       "CONFLICT",

@@ -20,19 +20,24 @@ export interface PlannedBind {
 }
 
 /**
- * The binds of a container.
+ * The binds of a container: of volumes, and of raw devices.
  *
- * @param paths Host paths of the pod's volumes.
+ * @param volumes Host paths of the pod's volumes, and those that nobody may write to through it.
  * @param env Values for `subPathExpr`; asked for only where there is one.
  * @throws {MissingReference} a `subPathExpr` has no good value.
  */
 export function planBinds(
   pod: Pod,
   container: PodContainer,
-  paths: ReadonlyMap<string, string>,
+  volumes: { readonly paths: ReadonlyMap<string, string>; readonly read_only: ReadonlySet<string> },
   env: () => ReadonlyMap<string, string>,
 ): PlannedBind[] {
-  return (container.volumeMounts ?? []).map((mount) => {
+  const devices = (container.volumeDevices ?? []).map(({ name: volume, devicePath }): PlannedBind => {
+    const source = volumes.paths.get(volume)!;
+    const read_only = volumes.read_only.has(volume);
+    return { volume, mount: { type: "bind", source, target: absolute(devicePath), read_only, device: true } };
+  });
+  const mounts = (container.volumeMounts ?? []).map((mount): PlannedBind => {
     const volume = pod.spec.volumes!.find(({ name }) => name === mount.name)!;
     const { kind } = sourceOf(volume);
     const readOnly = mount.readOnly === true || WRITTEN.has(kind);
@@ -41,7 +46,7 @@ export function planBinds(
       volume: mount.name,
       mount: {
         type: "bind",
-        source: paths.get(mount.name)!,
+        source: volumes.paths.get(mount.name)!,
         target: absolute(mount.mountPath),
         read_only: readOnly,
         propagation: PROPAGATION[mount.mountPropagation ?? "None"],
@@ -51,6 +56,7 @@ export function planBinds(
       ...(subPath === undefined ? {} : { subPath }),
     };
   });
+  return [...mounts, ...devices];
 }
 
 /** As in Kubernetes, `readOnly` alone does not reach mounts below the volume. */

@@ -101,6 +101,7 @@ function containerStatuses(list: readonly PodContainer[] | undefined, progress: 
         imageID: container.image_id,
         rootfs: container.rootfs,
         mounts: container.oci.mounts,
+        ...(container.oci.linux === undefined ? {} : { linux: container.oci.linux }),
       }),
       ...(volumeDevices.length === 0 || progress.paths === undefined ? {} : {
         devices: volumeDevices.map((device) => ({

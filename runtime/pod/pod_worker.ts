@@ -223,7 +223,8 @@ export class PodWorker {
     }
     try {
       const env = () => environmentOf(pod, container, { objects, nodeName: node.name });
-      const binds = planBinds(pod, container, this.#paths!, env);
+      const readOnly = this.#resolved!.volumes.filter(({ spec }) => spec.read_only).map(({ spec }) => spec.name);
+      const binds = planBinds(pod, container, { paths: this.#paths!, read_only: new Set(readOnly) }, env);
       const work = { binds, isKnown: this.#containers.get(container.name)?.container !== undefined };
       const root = await slots.run(() => ensureContainer(this.#room, pod, container, work, operation));
       this.#containers.set(container.name, { container: root.container });

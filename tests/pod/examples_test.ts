@@ -101,7 +101,8 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
   },
   "block.yaml": {
     pod: "with-device",
-    look: (_root, pod) => {
+    look: (root, pod) => {
+      assert(Deno.statSync(join(root(), "dev/xvda")).isBlockDevice);
       const [status] = pod.status!.containerStatuses as { devices: { devicePath: string; hostPath: string }[] }[];
       assertEquals(status!.devices[0]!.devicePath, "/dev/xvda");
       assert(Deno.statSync(status!.devices[0]!.hostPath).isBlockDevice);

@@ -52,7 +52,7 @@ export function* upperSteps(
   const stack: UpperFrame[] = [];
   const rootFd = openUpper(source.upper);
   try {
-    using walk = new TreeWalk(rootFd, { check: options.check });
+    using walk = new TreeWalk(rootFd, { check: options.check, skipPlaceholders: true });
     for (let node = walk.next(); node !== undefined; node = walk.next()) {
       const frame = stack.at(-1);
       if (node.phase === "leave") {

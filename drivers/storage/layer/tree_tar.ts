@@ -34,7 +34,7 @@ export function* treeTar(source: TreeTarSource, options: TarEntryOptions = {}): 
     if (place.directory) {
       const top = as ?? "" as ByteString;
       const prefix = top === "" || top.endsWith("/") ? top : `${top}/`;
-      for (const node of walkTree(place.fd, { check: options.check })) {
+      for (const node of walkTree(place.fd, { check: options.check, skipPlaceholders: true })) {
         if (node.phase === "leave") continue;
         yield* entries.add(node, node.path === "" ? top : `${prefix}${node.path}` as ByteString);
       }

@@ -13,6 +13,7 @@ import {
   statxFd,
 } from "../../../runtime/host/fs_calls.ts";
 import { isErrno } from "../../../runtime/host/libc.ts";
+import { isPlaceholder } from "../../../runtime/host/placeholders.ts";
 import { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } from "../../../runtime/host/openat2.ts";
 import { changedMeanwhile, joinPath, treeError } from "./tree_error.ts";
 
@@ -38,6 +39,8 @@ export interface WalkNode {
 export interface WalkOptions {
   /** Also enter what is mounted in the tree. Default false. */
   readonly crossMounts?: boolean;
+  /** Leave out what stands where a container has a device (`runtime/host/placeholders.ts`). Default false. */
+  readonly skipPlaceholders?: boolean;
   /** Called once per step; throws to end the walk. */
   readonly check?: () => void;
 }
@@ -64,6 +67,7 @@ const OPEN_FRAMES = 48;
 export class TreeWalk implements Disposable {
   readonly #check: () => void;
   readonly #crossMounts: boolean;
+  readonly #skipPlaceholders: boolean;
   readonly #stack: Frame[] = [];
   readonly #rootMount: bigint;
   /** The directory that `next` gave last and that is to be entered. */
@@ -74,6 +78,7 @@ export class TreeWalk implements Disposable {
   constructor(rootFd: number, options: WalkOptions = {}) {
     this.#check = options.check ?? (() => {});
     this.#crossMounts = options.crossMounts ?? false;
+    this.#skipPlaceholders = options.skipPlaceholders ?? false;
     this.#start = openAt(rootFd, "." as ByteString, O_RDONLY | O_DIRECTORY);
     this.#rootMount = statxFd(this.#start).mountId;
   }
@@ -132,7 +137,7 @@ export class TreeWalk implements Disposable {
       // A second look when a name changes its type between being looked at and being opened.
       for (let attempt = 0; attempt < 8; attempt++) {
         const seen = statxAtIfPresent(frame.fd, name);
-        if (seen === undefined) return undefined;
+        if (seen === undefined || (this.#skipPlaceholders && isPlaceholder(seen))) return undefined;
         const mountPoint = !this.#crossMounts && seen.mountId !== this.#rootMount;
         const depth = frame.depth + 1;
         if (seen.type !== "directory" || mountPoint) {

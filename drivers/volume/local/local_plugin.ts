@@ -3,7 +3,8 @@
  *
  * - A directory is bound. It is the machine's; nothing in it is deleted.
  * - A block device, or a file through a loop device, is mounted once; one without anything on it gets a file system.
- * - `volumeMode: Block`: the device itself appears; of a file, a loop device that stays while it is used.
+ * - `volumeMode: Block`: the device itself appears; of a file, a loop device that stays while it is used. Who may only
+ *   read gets a loop device of its own that nobody can write to, beside the other.
  */
 import { abortable } from "../../../runtime/core/keyed_lock.ts";
 import { LaminaError } from "../../../runtime/core/errors.ts";
@@ -51,7 +52,7 @@ export class LocalPlugin implements VolumePlugin {
       },
       unmountDevice: async ({ volumeId, path }, operation) => {
         await this.#context.mounter.unmount([path], operation);
-        detachNamedLoop(this.#loopName(volumeId));
+        for (const read_only of [true, false]) detachNamedLoop(this.#loopName(volumeId, read_only));
       },
     };
   }
@@ -70,15 +71,6 @@ export class LocalPlugin implements VolumePlugin {
     if (spec.volume_mode === "Block") {
       if (found.kind === "directory") {
         throw cannotSetUp("CONFLICT", spec, workload, `${found.path} is a directory; volumeMode Block wants a device`);
-      }
-      // A read-only mount of a device's node stops nobody from writing to the device.
-      if (spec.read_only && !(found.kind === "file" && isReadOnlyDevice(spec))) {
-        throw cannotSetUp(
-          "UNSUPPORTED",
-          spec,
-          workload,
-          "a raw block volume is read-only only where it is a file and its one access mode is ReadOnlyMany",
-        );
       }
       return [bindOf(this.#rawDevice(spec, found), spec)];
     }
@@ -124,19 +116,20 @@ export class LocalPlugin implements VolumePlugin {
   }
 
   #rawDevice(spec: VolumeSpec, found: Found): string {
-    if (found.kind === "device") return found.path;
+    // A read-only mount of a device's node stops nobody from writing to the device.
+    const read_only = spec.read_only || isReadOnlyDevice(spec);
+    if (found.kind === "device" && !read_only) return found.path;
+    const name = (readOnly: boolean) => this.#loopName(this.volumeId(spec), readOnly);
     try {
-      return attachNamedLoop(this.#loopName(this.volumeId(spec)), found.path, {
-        read_only: isReadOnlyDevice(spec),
-      });
+      return attachNamedLoop(name(read_only), found.path, { read_only, beside: name(!read_only) });
     } catch (error) {
       throw hostError(error, `Cannot show ${found.path} as a block device`, { path: found.path });
     }
   }
 
   /** What the loop device of a raw volume is found by. Another root may have a volume of the same id. */
-  #loopName(volumeId: string): string {
-    return `lamina-${digestOf(`${this.#context.layout.root}\0${volumeId}`)}`;
+  #loopName(volumeId: string, read_only: boolean): string {
+    return `lamina-${digestOf(`${this.#context.layout.root}\0${volumeId}`)}${read_only ? "-ro" : ""}`;
   }
 }
 

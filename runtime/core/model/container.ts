@@ -71,6 +71,38 @@ export interface RuntimeMount {
   options: string[];
 }
 
+/** One device of the OCI runtime spec. */
+export interface RuntimeDevice {
+  /** Where in the container. */
+  path: string;
+  /** `b` block, `c` character. */
+  type: "b" | "c";
+  /** Of the device number. */
+  major: number;
+  /** Of the device number. */
+  minor: number;
+  /** Permission bits. */
+  fileMode: number;
+  /** Of the node. */
+  uid: number;
+  /** Of the node. */
+  gid: number;
+}
+
+/** One rule of the devices cgroup in the OCI runtime spec. */
+export interface RuntimeDeviceRule {
+  /** Always so. */
+  allow: boolean;
+  /** As in {@linkcode RuntimeDevice}. */
+  type: "b" | "c";
+  /** As in {@linkcode RuntimeDevice}. */
+  major: number;
+  /** As in {@linkcode RuntimeDevice}. */
+  minor: number;
+  /** `rwm`; `rm` for one that is read-only. */
+  access: string;
+}
+
 /** Parts of an OCI runtime-spec config.json. The volumes are mounted in the root already. */
 export interface RuntimeSpec {
   /** The root directory. */
@@ -79,6 +111,8 @@ export interface RuntimeSpec {
   mounts: RuntimeMount[];
   /** From the image's config. */
   process: { args: string[]; env: string[]; cwd: string; user: string };
+  /** Raw devices, where it has some: as nodes, and as what the devices cgroup must let through besides the usual. */
+  linux?: { devices: RuntimeDevice[]; resources: { devices: RuntimeDeviceRule[] } };
 }
 
 /** A container in a list. */

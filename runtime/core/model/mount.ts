@@ -27,6 +27,12 @@ export interface BindMount {
   recursive: "enabled" | "disabled" | "writable" | "readonly";
   /** Relative path beneath the source that is shown instead; it must exist, and no link may lead out. */
   subpath?: string;
+  /**
+   * The source is a device node, and shall be one in the container: a runtime is told of it in `linux.devices`, and
+   * nothing of it is in what the container has written. `read_only` then says what the runtime may allow; a device that
+   * nobody may write to must be so itself.
+   */
+  device?: boolean;
   /** SELinux label asked for; refused where SELinux is enabled. */
   relabel?: "z" | "Z";
   /** Who asked for it. */

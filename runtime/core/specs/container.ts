@@ -60,6 +60,17 @@ export const RuntimeSpecMount = z.object({
   options: z.array(z.string()),
 }).meta({ id: "RuntimeSpecMount" });
 
+const deviceNumber = { type: z.enum(["b", "c"]), major: z.int().min(0), minor: z.int().min(0) };
+
+/** One device of the OCI runtime spec. */
+export const RuntimeSpecDevice = z.object({
+  path: z.string(),
+  ...deviceNumber,
+  fileMode: z.int(),
+  uid: z.int(),
+  gid: z.int(),
+}).meta({ id: "RuntimeSpecDevice" });
+
 /** A line of `container ls`. */
 export const ContainerSummary = z.object({
   id: z.string(),
@@ -91,6 +102,12 @@ export const Container = ContainerSummary.extend({
       cwd: z.string(),
       user: z.string(),
     }).describe("From the image's config"),
+    linux: z.object({
+      devices: z.array(RuntimeSpecDevice),
+      resources: z.object({
+        devices: z.array(z.object({ allow: z.boolean(), ...deviceNumber, access: z.string() })),
+      }),
+    }).optional().describe("Raw devices, as nodes and as rules of the devices cgroup"),
   }).describe("Parts of an OCI runtime-spec config.json. The volumes are mounted in the root already"),
   config: ContainerConfig,
   engine: z.record(z.string(), z.unknown()),

@@ -31,6 +31,9 @@ export const BindMountSpec = z.strictObject({
       "that; writable leaves them as they are; disabled leaves them out",
   ),
   subpath: subpath.optional().describe("Path beneath the source that is shown instead; must exist, no links lead out"),
+  device: z.boolean().optional().describe(
+    "The source is a device node, and shall be one in the container: a runtime is told of it in linux.devices",
+  ),
   relabel: relabel.optional(),
 }).meta({ id: "BindMountSpec" });
 

@@ -18,6 +18,9 @@ interface Issues {
   addIssue(issue: { code: "custom"; path: PropertyKey[]; message: string }): void;
 }
 
+/** Where a runtime mounts file systems of the kernel over whatever a root has there; of `/dev` it keeps the nodes. */
+const COVERED = ["/proc", "/sys", "/dev/pts", "/dev/shm", "/dev/mqueue"];
+
 /** A refinement of a pod's spec. */
 export function checkMounts(spec: SpecLike, context: Issues): void {
   const issue = (path: PropertyKey[], message: string) => context.addIssue({ code: "custom", path, message });
@@ -68,6 +71,13 @@ function checkContainer(
     const other = taken(device.devicePath);
     if (other !== undefined) {
       issue(["volumeDevices", i, "devicePath"], `"${device.devicePath}" is taken by volume "${other}"`);
+    }
+    const covered = COVERED.find((top) => `${normalized(device.devicePath)}/`.startsWith(`${top}/`));
+    if (covered !== undefined) {
+      issue(
+        ["volumeDevices", i, "devicePath"],
+        `"${device.devicePath}" is in ${covered}, which every runtime mounts anew`,
+      );
     }
     mounted.set(normalized(device.devicePath), device.name);
   }
