@@ -1,6 +1,7 @@
 /** The composition root: the only file that wires everything. */
 import { resolve } from "@std/path/posix";
 import { LocalDriver } from "../drivers/volume/named/local/local_driver.ts";
+import { NamedVolumePlugin, type VolumeLookup } from "../drivers/volume/named/named_volume_plugin.ts";
 import { PluginSource } from "../drivers/volume/named/plugin/plugin_source.ts";
 import { VolumeDrivers } from "../drivers/volume/named/volume_drivers.ts";
 import { aufsFactory } from "../drivers/storage/aufs/aufs_driver.ts";
@@ -71,7 +72,7 @@ import { openManager } from "./volume/manager/open_manager.ts";
 import { operationService } from "./volume/manager/operation_service.ts";
 import { reportTo } from "./volume/manager/report_events.ts";
 import type { Manager } from "./volume/manager/volume_manager.ts";
-import { VolumeAccess } from "./volume/volume_access.ts";
+import { VolumeAccess, volumeLookup } from "./volume/volume_access.ts";
 import { rememberClients } from "./volume/volume_clients.ts";
 import { VolumeLifecycle } from "./volume/volume_lifecycle.ts";
 import type { VolumeRoom } from "./volume/volume_room.ts";
@@ -178,8 +179,9 @@ export async function createRuntime(
   ]);
   const volumeRoom: VolumeRoom = { store, layout, engine, locks, events, local, drivers };
   const volumes = new VolumeLifecycle(volumeRoom);
-  const access = new VolumeAccess(volumeRoom);
-  const { manager, kube } = openVolumes(opened, { store, layout, mounter, engine, objects, events });
+  const named = volumeLookup(store, drivers);
+  const { manager, kube } = openVolumes(opened, { store, layout, mounter, engine, objects, events, named });
+  const access = new VolumeAccess(store, named, manager);
   const images = createImageService({ store, driver, layout, events, locks, limits: options.limits?.import });
   const sources = new MountSources(layout, access, new ImageMounts({ driver, mounter, layout, store }));
   const volumeParts = { volumes, access, sources, kept: manager };
@@ -230,19 +232,20 @@ export async function createRuntime(
   };
 }
 
-/** What mounts the volumes of pods, and keeps containers mounted. Takes over what the last process left. */
+/** What mounts the volumes of pods and containers, and keeps containers mounted. Takes over what the last process left. */
 function openVolumes(
   opened: AsyncDisposableStack,
   parts: Omit<Parameters<typeof openManager>[0], "plugins" | "objects" | "report" | "engine"> & {
     readonly objects: Objects;
     readonly engine: LayerEngine;
     readonly events: EventLog;
+    readonly named: VolumeLookup;
   },
 ): { readonly manager: Manager; readonly kube: KubernetesPlugins } {
   const kube = opened.use(new KubernetesPlugins(parts));
   const manager = opened.use(openManager({
     ...parts,
-    plugins: kube.list,
+    plugins: [...kube.list, new NamedVolumePlugin(parts.named)],
     report: reportTo(parts.objects, parts.events),
     rootsThatBind: (path) => rootsThatBind(parts, path),
   }));

@@ -41,14 +41,15 @@ export interface VolumeSpec {
 
 /** What wants storage. */
 export interface Workload {
-  readonly kind: "pod" | "container";
+  /** `client`: somebody who has volumes without being either, e.g. a client of the volume plugin, or a backup. */
+  readonly kind: "pod" | "container" | "client";
   /** Of the pod, or id of the container. */
   readonly uid: string;
   /** `namespace/name` of the pod, name of the container; for messages. */
   readonly name: string;
-  /** Empty for containers. */
+  /** Empty for all but pods. */
   readonly namespace: string;
-  /** The pod as it was applied (Kubernetes v1 JSON); absent for containers. Read by downwardAPI. */
+  /** The pod as it was applied (Kubernetes v1 JSON); absent for all others. Read by downwardAPI. */
   readonly pod?: Readonly<Record<string, unknown>>;
 }
 
@@ -115,6 +116,12 @@ export interface DeviceMounter {
     operation: Operation,
   ): Promise<void>;
   unmountDevice(request: { readonly volumeId: string; readonly path: string }, operation: Operation): Promise<void>;
+  /**
+   * For volumes that have a place of their own: where that is; empty as long as only {@linkcode mountDevice} can tell.
+   * Workloads use such a volume there, without a mount of their own: neither `setUp` nor `tearDown` is called, and the
+   * place is the plugin's to make and to remove. Never waits.
+   */
+  placeOf?(volumeId: string): string;
 }
 
 /** One kind of volume. */

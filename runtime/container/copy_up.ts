@@ -136,12 +136,12 @@ async function withVolume<T>(
   body: (data: string) => Promise<T>,
 ): Promise<T> {
   if (!room.access.needsMounting(name)) return await body(room.access.pathOf(name));
-  const id = `${userId} ${COPY_UP_VIEW}`;
+  const id = `${userId}.${COPY_UP_VIEW}`;
   const paths = await room.access.acquire({ id, name: `container ${userId.slice(0, 12)}` }, [name], operation);
   try {
     return await body(paths.get(name)!);
   } finally {
-    await room.access.release(id, undoing(), [name]);
+    await room.access.release(id, undoing());
   }
 }
 

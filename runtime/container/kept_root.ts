@@ -15,11 +15,12 @@ export function keepRoot(room: ContainerRoom, assembler: RootfsAssembler, row: C
   });
 }
 
-/** Roots of containers that bind `path`, or something below it. */
+/** Roots of containers that bind `path`, or something below it; a path of a volume's data counts as such. */
 export function rootsThatBind({ store, layout }: Pick<ContainerRoom, "store" | "layout">, path: string): string[] {
   return readyContainerRows(store).filter((row) =>
     specOf(row).mounts.some((mount) =>
-      mount.type === "bind" && (mount.source === path || mount.source.startsWith(`${path}/`))
+      (mount.type === "bind" && (mount.source === path || mount.source.startsWith(`${path}/`))) ||
+      (mount.type === "volume" && layout.volumeData(mount.source) === path)
     )
   ).map(({ id }) => layout.rootfs(id));
 }

@@ -34,7 +34,7 @@ export class MountSources {
   async acquire(containerId: string, spec: ContainerSpec, operation: Operation): Promise<void> {
     const names = volumesOf(spec.mounts).filter((name) => this.access.needsMounting(name));
     if (names.length > 0) {
-      const user = { id: containerId, name: `container ${containerId.slice(0, 12)}` };
+      const user = { id: containerId, name: containerId.slice(0, 12), kind: "container" } as const;
       await this.access.acquire(user, names, operation);
     }
     if (hasImages(spec)) await this.images.mount(containerId, spec, operation);

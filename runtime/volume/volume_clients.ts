@@ -1,7 +1,8 @@
 /** Clients of the volume plugin: they have volumes mounted, by an id of theirs, also over a restart of the daemon. */
 import { LaminaError, messageOf } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
-import type { VolumeAccess } from "./volume_access.ts";
+import { hashText } from "./manager/hash_text.ts";
+import type { VolumeAccess, VolumeUser } from "./volume_access.ts";
 import { volumeLock, type VolumeRoom } from "./volume_room.ts";
 import { volumeRow } from "./volume_rows.ts";
 
@@ -26,7 +27,7 @@ export class VolumeClients {
       tx.run("INSERT OR IGNORE INTO volume_users (volume, kind, id) VALUES (?, 'plugin', ?)", name, client)
     );
     try {
-      const paths = await this.#access.acquire(user(client), [name], operation);
+      const paths = await this.#access.acquire(user(client, name), [name], operation);
       return paths.get(name)!;
     } catch (error) {
       if (changes > 0) await this.#forget(name, client);
@@ -39,7 +40,7 @@ export class VolumeClients {
     checkId(client);
     using _lock = await this.#room.locks.acquire(volumeLock(name), operation.signal);
     volumeRow(this.#room.store, name);
-    await this.#access.release(user(client).id, operation, [name]);
+    await this.#access.release(user(client, name).id, operation);
     await this.#forget(name, client);
   }
 
@@ -58,7 +59,7 @@ export async function rememberClients(room: VolumeRoom, access: VolumeAccess, op
   );
   for (const { volume, id } of rows) {
     try {
-      await access.acquire(user(id), [volume], operation);
+      await access.acquire(user(id, volume), [volume], operation);
     } catch (error) {
       operation.signal.throwIfAborted();
       room.events.emit({
@@ -72,8 +73,9 @@ export async function rememberClients(room: VolumeRoom, access: VolumeAccess, op
   }
 }
 
-function user(client: string): { readonly id: string; readonly name: string } {
-  return { id: `plugin ${client}`, name: `plugin ${client}` };
+/** A user for each volume: clients come for one, and go, without a word about their others. */
+function user(client: string, volume: string): VolumeUser {
+  return { id: `plugin-${hashText(`${volume}/${client}`)}`, name: `plugin ${client}` };
 }
 
 function checkId(client: string): void {

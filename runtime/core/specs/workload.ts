@@ -4,7 +4,7 @@ import { z } from "zod";
 /** State of one volume of one workload. */
 export const VolumeStatus = z.object({
   workload: z.object({
-    kind: z.enum(["pod", "container"]),
+    kind: z.enum(["pod", "container", "client"]),
     uid: z.string(),
     name: z.string().describe("namespace/name of a pod, name of a container"),
   }).readonly(),

@@ -27,8 +27,10 @@ export interface ActualVolume extends ActualFacts {
   /** Name of the volume in its workload. */
   readonly volume: string;
   readonly plugin: string;
-  readonly path: string;
+  path: string;
   places: Place[];
+  /** It is where its device is, and has neither a mount nor a row of its own. */
+  readonly isInPlace?: boolean;
   /** An earlier process may have mounted something here that nobody has looked at since. */
   isUnknown?: boolean;
 }
@@ -39,7 +41,8 @@ export interface ActualDevice extends DeviceFacts {
   device: DeviceFacts["device"];
   readonly plugin: string;
   readonly volumeId: string;
-  readonly path: string;
+  /** Empty: only its plugin knows, once it is mounted. */
+  path: string;
   devicePath?: string;
   places: Place[];
 }
@@ -74,12 +77,17 @@ export class ActualWorld {
     return this.#byWorkload.get(uid) ?? [];
   }
 
+  /** Where a volume is, or will be. */
+  pathOf({ workloadUid, wanted, plugin, volumeId, isInPlace }: DesiredVolume): string {
+    if (isInPlace) return plugin.deviceMounter!.placeOf!(volumeId);
+    return this.#layout.workloadVolume(workloadUid, plugin.name, wanted.spec.name);
+  }
+
   /** The entry of a volume that is about to be set up; `isNew`: it has no row yet. */
   enterVolume(wanted: DesiredVolume): { entry: ActualVolume; isNew: boolean } {
     const existing = this.volumes.get(wanted.key);
     if (existing !== undefined) return { entry: existing, isNew: false };
     const { kind, uid, name, namespace } = wanted.workload;
-    const volume = wanted.wanted.spec.name;
     const entry: ActualVolume = {
       key: wanted.key,
       deviceKey: wanted.deviceKey,
@@ -88,10 +96,11 @@ export class ActualWorld {
       deviceMountable: wanted.deviceMountable,
       state: "NotMounted",
       workload: { kind, uid, name, namespace },
-      volume,
+      volume: wanted.wanted.spec.name,
       plugin: wanted.plugin.name,
-      path: this.#layout.workloadVolume(uid, wanted.plugin.name, volume),
+      path: this.pathOf(wanted),
       places: [],
+      isInPlace: wanted.isInPlace,
     };
     this.addVolume(entry);
     return { entry, isNew: true };
@@ -107,7 +116,9 @@ export class ActualWorld {
       device: "NotMounted",
       plugin: wanted.plugin.name,
       volumeId: wanted.volumeId,
-      path: this.#layout.deviceMount(wanted.plugin.name, hashText(wanted.volumeId)),
+      path: wanted.isInPlace
+        ? this.pathOf(wanted)
+        : this.#layout.deviceMount(wanted.plugin.name, hashText(wanted.volumeId)),
       places: [],
     };
     this.devices.set(entry.key, entry);

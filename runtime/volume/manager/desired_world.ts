@@ -12,6 +12,8 @@ export interface DesiredVolume extends DesiredFacts {
   readonly wanted: WantedVolume;
   readonly plugin: VolumePlugin;
   readonly volumeId: string;
+  /** Used where its plugin has it: see `DeviceMounter.placeOf`. */
+  readonly isInPlace: boolean;
 }
 
 /** A workload, as it is wanted. */
@@ -60,6 +62,12 @@ export class DesiredWorld {
   /** Whether any workload wants a volume of that device. */
   wantsDevice(device: DeviceKey): boolean {
     return this.#byDevice.has(device);
+  }
+
+  /** The workloads that do. */
+  usersOf(device: DeviceKey): Workload[] {
+    if (!this.#byDevice.has(device)) return [];
+    return [...this.#volumes.values()].filter((v) => v.deviceKey === device).map(({ workload }) => workload);
   }
 
   /** Puts a workload in, or in place of what it wanted before. */
@@ -132,6 +140,7 @@ export class DesiredWorld {
       wanted,
       plugin,
       volumeId,
+      isInPlace: plugin.deviceMounter?.placeOf !== undefined,
     };
   }
 
@@ -175,7 +184,7 @@ export class DesiredWorld {
 
 /** Both become names of directories. @throws `INVALID_ARGUMENT` */
 function checkName(what: string, name: string): void {
-  if (/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,253}$/.test(name)) return;
+  if (/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}$/.test(name)) return;
   throw new LaminaError(
     "INVALID_ARGUMENT",
     `${

@@ -5,6 +5,7 @@
  * start. A call that does not even end when it is cancelled keeps its own key, so that nobody calls its plugin for the
  * same volume again, and nothing else.
  */
+import type { Workload } from "../../../drivers/volume/port.ts";
 import { LaminaError, toLaminaError } from "../../core/errors.ts";
 import type { Operation, ProgressEvent } from "../../core/operation.ts";
 import type { ManagerHost } from "./manager_host.ts";
@@ -21,6 +22,8 @@ const GRACE_MS = 5000;
 export interface Task {
   readonly planned: PlannedOperation;
   readonly plugin: string;
+  /** Whom it is for; absent: for nobody, or for all who share a device. */
+  readonly workload?: Pick<Workload, "kind" | "uid" | "name" | "namespace">;
   readonly deadline_ms: number;
   run(operation: Operation): Promise<void>;
   /** Called instead of {@linkcode Task.run} when it was cancelled before it began. */

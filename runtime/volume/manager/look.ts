@@ -2,7 +2,7 @@
 import type { MountEntry } from "../../core/mountinfo.ts";
 import { mountsAround } from "./evidence.ts";
 import type { ActualDevice, ActualVolume } from "./actual_world.ts";
-import { topMountsBelow } from "./presence.ts";
+import { devicePaths, topMountsBelow } from "./presence.ts";
 import type { Reconciler } from "./reconciler.ts";
 import { deviceLockKey, lockKey } from "./states.ts";
 import { groupBelow, verifyPlaces } from "./verify.ts";
@@ -11,7 +11,7 @@ import { groupBelow, verifyPlaces } from "./verify.ts";
 export function look(reconciler: Reconciler, boot: string): boolean {
   const { room, roots } = reconciler;
   const table = room.host.mountTable();
-  const tops = topMountsBelow(table, room.layout.root);
+  const tops = topMountsBelow(table, room.layout.root, devicePaths(reconciler.actual.devices.values()));
   let due = lookAtVolumes(reconciler, tops, boot);
   due = lookAtDevices(reconciler, tops, boot) || due;
   if (roots.size > 0) {
@@ -22,6 +22,19 @@ export function look(reconciler: Reconciler, boot: string): boolean {
     }
   }
   return retryWhereChanged(reconciler) || due;
+}
+
+/** Whether what a workload shares with others is still there, without a look at the whole table. */
+export function lookAtDevicesOf({ room, actual, desired, executor }: Reconciler, uid: string): void {
+  for (const { deviceKey } of desired.workload(uid)?.volumes.values() ?? []) {
+    const device = actual.devices.get(deviceKey);
+    if (device?.device !== "GloballyMounted" || executor.keys.has(deviceLockKey(deviceKey))) continue;
+    const isThere = device.places.every(({ target, mountId }) => {
+      const id = room.host.mountIdAt(target);
+      return id !== undefined && (mountId === undefined || mountId === id);
+    });
+    if (!isThere) device.device = "Uncertain";
+  }
 }
 
 function lookAtVolumes({ room, actual, executor }: Reconciler, tops: Map<string, MountEntry>, boot: string): boolean {
@@ -46,7 +59,11 @@ function lookAtVolumes({ room, actual, executor }: Reconciler, tops: Map<string,
   return due;
 }
 
-function lookAtDevices({ room, actual, executor }: Reconciler, tops: Map<string, MountEntry>, boot: string): boolean {
+function lookAtDevices(
+  { room, actual, desired, executor }: Reconciler,
+  tops: Map<string, MountEntry>,
+  boot: string,
+): boolean {
   let due = false;
   const seen: ActualDevice[] = [];
   for (const entry of actual.devices.values()) {
@@ -57,6 +74,10 @@ function lookAtDevices({ room, actual, executor }: Reconciler, tops: Map<string,
     if (verdict !== "lost") continue;
     entry.device = "Uncertain";
     due = true;
+    for (const workload of desired.usersOf(entry.key)) {
+      const message = `the mount of volume "${entry.volumeId}" at ${entry.path} is gone or covered`;
+      room.report({ workload, type: "Warning", reason: "MountLost", message, volume: entry.volumeId });
+    }
   }
   for (const entry of seen) noteInBackground(room.journal.putDevice(entry, boot));
   return due;

@@ -10,6 +10,8 @@ import type { PluginRegistry } from "./registry.ts";
 /** Something that people should hear of, about a workload. */
 export interface WorkloadEvent {
   readonly workload: Pick<Workload, "kind" | "uid" | "name" | "namespace">;
+  /** Its name in the workload, or, without a workload (`uid` empty), the id of what is behind it. */
+  readonly volume?: string;
   readonly type: "Normal" | "Warning";
   /** As the kubelet's: `FailedMount`, `SuccessfulMountVolume`, … */
   readonly reason: string;

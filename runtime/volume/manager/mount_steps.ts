@@ -57,8 +57,9 @@ export class MountSteps {
     entry.device = "Uncertain";
     try {
       await this.#note(entry, before, () => entry.device = before);
-      host.makePlace(entry.path, "directory");
+      if (!wanted.isInPlace) host.makePlace(entry.path, "directory");
       this.#refuseOthers(entry.path, entry.places);
+      await bindSurvivors(this.#room, findSurvivors(this.#room, this.#actual, entry), operation);
       const { spec } = wanted.wanted;
       await wanted.plugin.deviceMounter!.mountDevice(
         { spec, path: entry.path, devicePath: entry.devicePath },
@@ -71,8 +72,10 @@ export class MountSteps {
       throw error;
     }
     faultPoint("manager.device_mounted");
+    if (wanted.isInPlace) entry.path = this.#actual.pathOf(wanted);
     entry.places = this.#placesNow([{ target: entry.path, recursive: false }]);
     entry.device = "GloballyMounted";
+    if (wanted.isInPlace) this.#noteSeen(entry);
   }
 
   /** Makes the volume usable in its workload, or again what it is already. */
@@ -82,6 +85,10 @@ export class MountSteps {
       if (waits) gathering.leave();
       waits = false;
     };
+    if (wanted.isInPlace) {
+      leave();
+      return this.#useInPlace(wanted);
+    }
     const { entry, isNew } = this.#actual.enterVolume(wanted);
     let setUp = false;
     try {
@@ -92,13 +99,12 @@ export class MountSteps {
       const { host } = this.#room;
       this.#needDevice(wanted);
       host.makePlace(dirname(entry.path), "directory");
-      const survivors = findSurvivors(this.#room, this.#actual, entry);
-      if (survivors.length > 0) await bindSurvivors(this.#room, survivors, operation);
+      await bindSurvivors(this.#room, findSurvivors(this.#room, this.#actual, entry), operation);
       const mounts = (await wanted.plugin.setUp(this.#request(wanted, entry), operation) ?? [])
         .map((mount) => mountAt(mount, this.#targetIn(entry, mount)));
       setUp = true;
       faultPoint("manager.set_up");
-      const missing = await this.#missing(entry, mounts, operation);
+      const missing = await this.#missing(wanted, entry, mounts, operation);
       if (missing.length > 0) {
         waits = false;
         await gathering.join(missing, operation.signal);
@@ -124,6 +130,16 @@ export class MountSteps {
       throw error;
     }
     if (entry.state !== "Mounted") entry.size_bytes = undefined;
+    entry.revision = wanted.revision;
+    entry.refresh = wanted.refresh;
+    entry.state = "Mounted";
+  }
+
+  /** What its device's mount has made usable. Nothing to be undone, so no row: the device has one. */
+  #useInPlace(wanted: DesiredVolume): void {
+    this.#needDevice(wanted);
+    const { entry } = this.#actual.enterVolume(wanted);
+    entry.path = this.#actual.devices.get(wanted.deviceKey)!.path;
     entry.revision = wanted.revision;
     entry.refresh = wanted.refresh;
     entry.state = "Mounted";
@@ -207,10 +223,15 @@ export class MountSteps {
   }
 
   /** Those that are to be mounted; their mount points are there then. */
-  async #missing(entry: ActualVolume, mounts: readonly Mount[], operation: Operation): Promise<Mount[]> {
+  async #missing(
+    wanted: DesiredVolume,
+    entry: ActualVolume,
+    mounts: readonly Mount[],
+    operation: Operation,
+  ): Promise<Mount[]> {
     const missing: Mount[] = [];
     for (const mount of mounts) {
-      if (missing.length === 0 && await this.#isThere(entry, mount, operation)) continue;
+      if (missing.length === 0 && await this.#isThere(wanted, entry, mount, operation)) continue;
       // Below a mount that is still to come there is nothing to be made.
       if (missing.some(({ target }) => mount.target.startsWith(`${target}/`))) {
         missing.push(mount);
@@ -229,7 +250,12 @@ export class MountSteps {
     return missing;
   }
 
-  async #isThere(entry: ActualVolume, mount: Mount, operation: Operation): Promise<boolean> {
+  async #isThere(
+    wanted: DesiredVolume,
+    entry: ActualVolume,
+    mount: Mount,
+    operation: Operation,
+  ): Promise<boolean> {
     const { host, mounter } = this.#room;
     const { signal } = operation;
     const id = host.mountIdAt(mount.target);
@@ -246,8 +272,10 @@ export class MountSteps {
     if (!isOurs) throw takenPlace(mount.target, describeMount(top));
     // Of what is up nobody takes anything away. Otherwise it is what was made from a device that is another one now.
     if (entry.state === "Mounted") return true;
+    // Or the device has just been taken away, and this still shows it.
+    this.#needDevice(wanted);
     await mounter.unmount([mount.target], { signal });
-    return await this.#isThere(entry, mount, operation);
+    return await this.#isThere(wanted, entry, mount, operation);
   }
 
   /** @throws `CONFLICT` when another mount is where ours was seen. */
@@ -257,6 +285,16 @@ export class MountSteps {
     const entry = topMount(this.#room.host.mountTable(), path);
     if (entry === undefined || (entry.device === seen.device && entry.root === seen.root)) return;
     throw takenPlace(path, describeMount(entry));
+  }
+
+  /** What is used in place may have to be found again at once, should somebody take it away. */
+  #noteSeen(entry: ActualDevice): void {
+    const [place] = entry.places;
+    const top = place && topMount(this.#room.host.mountTable(), place.target);
+    if (top === undefined) return;
+    place!.seen = { device: top.device, root: top.root };
+    // Without the row, the next start mounts the device once more: nothing is lost.
+    this.#room.journal.putDevice(entry, this.#boot).catch(() => {});
   }
 
   /** Where mounts are now, of the places where some may be. */

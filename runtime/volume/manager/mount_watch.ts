@@ -84,8 +84,8 @@ export class MountWatch {
   }
 
   #lookNow(): void {
-    const begun_ms = performance.now();
+    const begun_ms = this.#host.now_ms();
     this.#look();
-    this.#cost_ms = performance.now() - begun_ms;
+    this.#cost_ms = this.#host.now_ms() - begun_ms;
   }
 }

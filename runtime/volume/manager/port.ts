@@ -6,6 +6,7 @@
  * workloads tells them again at each start, before {@linkcode VolumeManager.desiredIsComplete}.
  */
 import type { VolumeSpec, Workload } from "../../../drivers/volume/port.ts";
+import type { LaminaError } from "../../core/errors.ts";
 import type { OperationStatus, VolumeStatus } from "../../core/model/workload.ts";
 import type { Operation } from "../../core/operation.ts";
 
@@ -47,14 +48,26 @@ export interface KeptRoots {
   dropRoot(id: string): void;
 }
 
-/** How {@linkcode VolumeManager.ready} waits. */
-export interface ReadyOptions {
-  /** Do not wait for another try after a failure that is final. Default: for containers. */
+/** How {@linkcode VolumeManager.ready} and {@linkcode VolumeManager.gone} wait. */
+export interface WaitOptions {
+  /** Do not wait for another try after one that failed. Default for `ready`: for all but pods; for `gone`: no. */
   readonly failFast?: boolean;
+}
+
+/** A volume of this node, whoever uses it. */
+export interface DeviceUse {
+  /** Those who want it. */
+  readonly users: readonly Workload[];
+  /** It is mounted or attached, or may be, or something is being done about it. */
+  readonly isHere: boolean;
+  /** Why it is not what it is to be, if that was tried. */
+  readonly error?: LaminaError;
 }
 
 /** The manager. */
 export interface VolumeManager extends KeptRoots {
+  /** All workloads are known: what nobody wants is unmounted. */
+  readonly isComplete: boolean;
   /** Puts a workload, or its new needs, in the desired world. Never waits. */
   desire(wanted: WantedWorkload): void;
   /** Takes a workload out: its volumes are unmounted. */
@@ -65,9 +78,15 @@ export interface VolumeManager extends KeptRoots {
    * @returns host path by volume name.
    * @throws the last real error of what is missing, when the operation's signal aborts or a step fails for good.
    */
-  ready(workloadUid: string, operation: Operation, options?: ReadyOptions): Promise<ReadonlyMap<string, string>>;
+  ready(workloadUid: string, operation: Operation, options?: WaitOptions): Promise<ReadonlyMap<string, string>>;
   /** Waits until nothing of a released workload is left, devices that only it used included. @throws the last real error at the deadline. */
-  gone(workloadUid: string, operation: Operation): Promise<void>;
+  gone(workloadUid: string, operation: Operation, options?: WaitOptions): Promise<void>;
+  /** Whether a workload is in the desired world. */
+  wants(workloadUid: string): boolean;
+  /** Who uses what is behind a volume. Never waits. @param volumeId As `VolumePlugin.volumeId` gives it. */
+  device(plugin: string, volumeId: string): DeviceUse;
+  /** Tries at once to take down what nobody wants, and waits for it; wanted again: success. @throws what fails. */
+  deviceGone(plugin: string, volumeId: string, operation: Operation): Promise<void>;
   /** Everybody has told their workloads: from now on what nobody wants is unmounted. */
   desiredIsComplete(): void;
   /** Some object changed: volumes made from it are set up again. */

@@ -8,12 +8,17 @@ export function topMount(table: readonly MountEntry[], target: string): MountEnt
   return table.findLast((entry) => entry.target === target && !entry.deleted);
 }
 
-/** The topmost mount of each target at or below `directory`. */
-export function topMountsBelow(table: readonly MountEntry[], directory: string): Map<string, MountEntry> {
+/** The topmost mount of each target at or below `directory`, and of `others`. */
+export function topMountsBelow(
+  table: readonly MountEntry[],
+  directory: string,
+  others: ReadonlySet<string> = new Set(),
+): Map<string, MountEntry> {
   const prefix = `${directory}/`;
   const found = new Map<string, MountEntry>();
   for (const entry of table) {
-    if (!entry.deleted && (entry.target.startsWith(prefix) || entry.target === directory)) {
+    const { target } = entry;
+    if (!entry.deleted && (target.startsWith(prefix) || target === directory || others.has(target))) {
       found.set(entry.target, entry);
     }
   }
@@ -49,4 +54,9 @@ export function isMadeBy(entry: MountEntry, mount: Mount, source: string, table:
 /** For a sentence: what is mounted there. */
 export function describeMount({ type, source, root }: MountEntry): string {
   return root === "/" ? `${type} of ${source}` : `${root} of ${type} ${source}`;
+}
+
+/** Where devices are mounted: those of some plugins lie at places of their own. */
+export function devicePaths(devices: Iterable<{ readonly path: string }>): Set<string> {
+  return new Set([...devices].map(({ path }) => path));
 }

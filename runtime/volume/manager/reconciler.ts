@@ -110,14 +110,14 @@ export class Reconciler {
     }
     if (!cancelled) {
       this.metrics.operation(task.plugin, planned.name, error === undefined ? "success" : "fail-unknown", duration_ms);
-      tell(this, planned, error);
+      tell(this, task, error);
     }
     this.#changed(planned);
   }
 
   #stuck(running: RunningTask): void {
     const { planned, plugin } = running.task;
-    tell(this, planned, stuckError(running.stuck!, plugin));
+    tell(this, running.task, stuckError(running.stuck!, plugin));
     this.#changed(planned);
   }
 

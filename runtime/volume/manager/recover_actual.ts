@@ -5,7 +5,7 @@
 import type { ActualWorld, Place } from "./actual_world.ts";
 import type { ActualJournal } from "./journal.ts";
 import type { ManagerHost } from "./manager_host.ts";
-import { topMountsBelow } from "./presence.ts";
+import { devicePaths, topMountsBelow } from "./presence.ts";
 import { verifyPlaces } from "./verify.ts";
 
 /** What was found. */
@@ -25,7 +25,7 @@ export function recoverActual(
   const boot = room.host.bootId();
   const tops = volumes.length + devices.length === 0
     ? new Map()
-    : topMountsBelow(room.host.mountTable(), room.layout.root);
+    : topMountsBelow(room.host.mountTable(), room.layout.root, devicePaths(devices.map(({ entry }) => entry)));
   const isProved = (found: { readonly boot: string }, places: readonly Place[]) =>
     found.boot === boot && verifyPlaces(places, tops) === "whole";
   let adopted = 0;

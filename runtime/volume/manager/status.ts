@@ -3,7 +3,7 @@ import { LaminaError } from "../../core/errors.ts";
 import type { Failure } from "./backoff.ts";
 import type { DesiredVolume, DesiredWorkload } from "./desired_world.ts";
 import type { RunningTask } from "./executor.ts";
-import type { OperationStatus, VolumeStatus } from "./port.ts";
+import type { DeviceUse, OperationStatus, VolumeStatus } from "./port.ts";
 import { type Reconciler, stuckError } from "./reconciler.ts";
 import { type DeviceKey, deviceLockKey, lockKey, operationId, type OperationName, type VolumeKey } from "./states.ts";
 
@@ -12,7 +12,7 @@ const OF_DEVICE: readonly OperationName[] = ["attach", "mount_device", "unmount_
 
 /** Every volume that is wanted or there. */
 export function volumeStatuses(reconciler: Reconciler): VolumeStatus[] {
-  const { desired, actual, room } = reconciler;
+  const { desired, actual } = reconciler;
   const statuses: VolumeStatus[] = [];
   for (const wanted of desired.volumes.values()) {
     const { kind, uid, name } = wanted.workload;
@@ -24,7 +24,7 @@ export function volumeStatuses(reconciler: Reconciler): VolumeStatus[] {
       volume,
       plugin: wanted.plugin.name,
       state: entry?.state ?? "NotMounted",
-      path: entry?.path ?? room.layout.workloadVolume(uid, wanted.plugin.name, volume),
+      path: entry?.path ?? actual.pathOf(wanted),
       ...(error !== undefined && { last_error: error.message }),
     });
   }
@@ -43,6 +43,17 @@ export function volumeStatuses(reconciler: Reconciler): VolumeStatus[] {
     });
   }
   return statuses;
+}
+
+/** What is behind a volume, whoever uses it. */
+export function deviceUse(reconciler: Reconciler, device: DeviceKey): DeviceUse {
+  const { desired, actual, executor } = reconciler;
+  const error = lastError(reconciler, "", device);
+  return {
+    users: desired.usersOf(device),
+    isHere: actual.devices.has(device) || executor.keys.has(deviceLockKey(device)),
+    ...(error !== undefined && { error }),
+  };
 }
 
 /** What runs, and what waits for its next try. */
@@ -157,5 +168,6 @@ export function notReady(
 /** Up, and as it is wanted; a refresh that is due or fails changes nothing of that. */
 function isUsable({ actual }: Reconciler, wanted: DesiredVolume): boolean {
   const entry = actual.volumes.get(wanted.key);
+  if (wanted.isInPlace && actual.devices.get(wanted.deviceKey)?.device !== "GloballyMounted") return false;
   return entry?.state === "Mounted" && entry.revision === wanted.revision && entry.deviceKey === wanted.deviceKey;
 }

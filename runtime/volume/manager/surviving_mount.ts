@@ -4,11 +4,12 @@
  */
 import type { MountEntry } from "../../core/mountinfo.ts";
 import type { Operation } from "../../core/operation.ts";
-import type { ActualVolume, ActualWorld, Place } from "./actual_world.ts";
+import type { ActualDevice, ActualVolume, ActualWorld, Place } from "./actual_world.ts";
 import type { ManagerRoom } from "./manager_room.ts";
 import { topMount } from "./presence.ts";
 
 type Seen = NonNullable<Place["seen"]>;
+type Entry = ActualVolume | ActualDevice;
 type Room = Pick<ManagerRoom, "host" | "mounter" | "rootsThatBind">;
 
 /** What can be brought back. */
@@ -19,8 +20,8 @@ interface Lost {
   readonly source: string;
 }
 
-/** What of a volume is gone and still mounted in a container of ours. */
-export function findSurvivors(room: Room, actual: ActualWorld, entry: ActualVolume): Lost[] {
+/** What of a volume or device is gone and still mounted in a container of ours. */
+export function findSurvivors(room: Room, actual: ActualWorld, entry: Entry): Lost[] {
   return entry.places.flatMap(({ target, seen }) => {
     // Reading the mount table may take long: it is done when something is gone, and only then.
     if (seen === undefined || room.host.mountIdAt(target) !== undefined) return [];
@@ -50,7 +51,7 @@ export async function bindSurvivors(room: Room, lost: readonly Lost[], { signal 
 /** The mount of the same file system in the root of a container that binds this very volume; one to write to first. */
 function findSurvivor(
   { host, rootsThatBind }: Room,
-  entry: ActualVolume,
+  entry: Entry,
   seen: Seen,
 ): MountEntry | undefined {
   const table = host.mountTable();
@@ -70,7 +71,7 @@ function shows({ device, root }: MountEntry, seen: Seen): boolean {
 }
 
 /** The kernel gives the number of a file system in memory that is gone to the next one. */
-function isOfOthers(actual: ActualWorld, entry: ActualVolume, seen: Seen): boolean {
+function isOfOthers(actual: ActualWorld, entry: Entry, seen: Seen): boolean {
   for (const other of [...actual.volumes.values(), ...actual.devices.values()]) {
     if (other === entry) continue;
     for (const place of other.places) if (place.seen?.device === seen.device) return true;

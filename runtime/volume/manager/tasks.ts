@@ -61,6 +61,7 @@ export class TaskMaker {
       return operations.map((planned) => {
         const entry = this.#actual.volumes.get(planned.volume!)!;
         return this.#task(planned, entry.plugin, {
+          workload: entry.workload,
           run: (operation) => this.#down.unmountVolume(entry, gathering, operation),
           skip: () => gathering.leave(),
         });
@@ -118,7 +119,7 @@ export class TaskMaker {
   #task(
     planned: PlannedOperation,
     plugin: string,
-    rest: Pick<Task, "run" | "skip"> & { readonly deadline_ms?: number },
+    rest: Pick<Task, "run" | "skip" | "workload"> & { readonly deadline_ms?: number },
   ): Task {
     return { planned, plugin, deadline_ms: DEADLINES_MS[planned.name], ...rest };
   }

@@ -2,6 +2,7 @@
 import type { LaminaError } from "../../core/errors.ts";
 import type { ActualWorld } from "./actual_world.ts";
 import type { DesiredWorld } from "./desired_world.ts";
+import type { Task } from "./executor.ts";
 import type { ManagerRoom, WorkloadEvent } from "./manager_room.ts";
 import type { OperationName, PlannedOperation } from "./states.ts";
 
@@ -18,7 +19,10 @@ const FAILED: Readonly<Record<OperationName, string>> = {
 const SUCCEEDED: Partial<Readonly<Record<OperationName, string>>> = {
   attach: "SuccessfulAttachVolume",
   volume_mount: "SuccessfulMountVolume",
+  volume_unmount: "SuccessfulUnmountVolume",
 };
+/** Of what is left when nobody wants it any more. */
+const NOBODY = { kind: "client", uid: "", name: "", namespace: "" } as const;
 
 interface Worlds {
   readonly room: Pick<ManagerRoom, "report">;
@@ -27,19 +31,21 @@ interface Worlds {
 }
 
 /** Reports how an operation on a volume ended. */
-export function tell(worlds: Worlds, planned: PlannedOperation, error?: LaminaError): void {
+export function tell(worlds: Worlds, task: Pick<Task, "planned" | "workload">, error?: LaminaError): void {
+  const { planned } = task;
   const { room } = worlds;
   const reason = error === undefined ? SUCCEEDED[planned.name] : FAILED[planned.name];
-  const workload = workloadOf(worlds, planned);
-  if (reason === undefined || planned.volume === undefined || workload === undefined) return;
-  const volume = nameOf(planned.volume);
+  const workload = task.workload ?? workloadOf(worlds, planned);
+  const volume = planned.volume === undefined ? idOf(planned.device) : nameOf(planned.volume);
+  if (reason === undefined || volume === undefined || workload === undefined) return;
   if (error === undefined) {
-    // Setting up again what is up is nothing that people have to hear of.
-    if (planned.name === "volume_mount" && planned.again) return;
-    room.report({ workload, type: "Normal", reason, message: `${planned.name} succeeded for volume "${volume}"` });
+    // Setting up again what is up is nothing that people have to hear of; nor of what goes with its pod.
+    if (planned.again || (planned.name === "volume_unmount" && workload.kind === "pod")) return;
+    const message = `${planned.name} succeeded for volume "${volume}"`;
+    room.report({ workload, type: "Normal", reason, message, volume });
   } else {
     const message = `${planned.name} failed for volume "${volume}": ${error.message}`;
-    room.report({ workload, type: "Warning", reason, message });
+    room.report({ workload, type: "Warning", reason, message, volume });
   }
 }
 
@@ -52,11 +58,16 @@ export function tellWarning(worlds: Worlds, planned: PlannedOperation, message: 
 }
 
 function workloadOf({ desired, actual }: Worlds, { volume }: PlannedOperation): WorkloadEvent["workload"] | undefined {
-  if (volume === undefined) return undefined;
+  if (volume === undefined) return NOBODY;
   return desired.volumes.get(volume)?.workload ?? actual.volumes.get(volume)?.workload;
 }
 
 /** Of a key `WORKLOAD/NAME`. */
 function nameOf(key: string): string {
   return key.slice(key.indexOf("/") + 1);
+}
+
+/** Of a key `PLUGIN VOLUME-ID`. */
+function idOf(key: string | undefined): string | undefined {
+  return key?.slice(key.indexOf(" ") + 1);
 }

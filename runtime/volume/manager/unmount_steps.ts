@@ -29,6 +29,10 @@ export class UnmountSteps {
 
   /** Unmounts a volume of a workload and takes away what was made for it. */
   async unmountVolume(entry: ActualVolume, gathering: UnmountGathering, operation: Operation): Promise<void> {
+    if (entry.isInPlace) {
+      gathering.leave();
+      return this.#actual.removeVolume(entry);
+    }
     let waits = true;
     try {
       const plugin = this.#room.plugins.byName(entry.plugin);
@@ -56,10 +60,12 @@ export class UnmountSteps {
   async unmountDevice(entry: ActualDevice, operation: Operation): Promise<void> {
     const { host, journal, plugins } = this.#room;
     const mounter = plugins.byName(entry.plugin).deviceMounter;
-    this.#refuseReferences(entry);
+    const isInPlace = mounter?.placeOf !== undefined;
+    if (isInPlace) entry.places.forEach((place) => this.#refuseOthers(place));
+    else this.#refuseReferences(entry);
     entry.device = "Uncertain";
     await mounter?.unmountDevice({ volumeId: entry.volumeId, path: entry.path }, operation);
-    if (host.mountIdAt(entry.path) !== undefined) {
+    if (!isInPlace && host.mountIdAt(entry.path) !== undefined) {
       throw new LaminaError("CONFLICT", `Cannot unmount ${entry.path}: something is still mounted there`, {
         details: { path: entry.path },
       });
@@ -83,9 +89,11 @@ export class UnmountSteps {
   }
 
   async #forget(entry: ActualDevice): Promise<void> {
-    const { host, layout } = this.#room;
-    host.removePlace(entry.path);
-    host.removeEmptyAbove(dirname(entry.path), layout.plugins);
+    const { host, layout, plugins } = this.#room;
+    if (plugins.byName(entry.plugin).deviceMounter?.placeOf === undefined) {
+      host.removePlace(entry.path);
+      host.removeEmptyAbove(dirname(entry.path), layout.plugins);
+    }
     await this.#room.journal.forgetDevice(entry);
     this.#actual.devices.delete(entry.key);
   }

@@ -1,16 +1,31 @@
 /** The volume manager: wishes in, mounts out. See the port. */
-import { failureClass } from "../../../drivers/volume/port.ts";
 import { LaminaError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { DesiredVolume } from "./desired_world.ts";
-import { look } from "./look.ts";
+import { look, lookAtDevicesOf } from "./look.ts";
 import type { ManagerRoom } from "./manager_room.ts";
 import { MountWatch } from "./mount_watch.ts";
-import type { KeptRoot, OperationStatus, ReadyOptions, VolumeManager, VolumeStatus, WantedWorkload } from "./port.ts";
+import type {
+  DeviceUse,
+  KeptRoot,
+  OperationStatus,
+  VolumeManager,
+  VolumeStatus,
+  WaitOptions,
+  WantedWorkload,
+} from "./port.ts";
 import { Reconciler } from "./reconciler.ts";
 import { type ActualRecovery, recoverActual } from "./recover_actual.ts";
-import { type DeviceKey, deviceLockKey, lockKey, operationId, type OperationName, type VolumeState } from "./states.ts";
-import { lastError, lastFailure, notReady, operationStatuses, volumeStatuses } from "./status.ts";
+import {
+  type DeviceKey,
+  deviceKey,
+  deviceLockKey,
+  lockKey,
+  operationId,
+  type OperationName,
+  type VolumeState,
+} from "./states.ts";
+import { deviceUse, lastError, lastFailure, notReady, operationStatuses, volumeStatuses } from "./status.ts";
 import { Waiters } from "./waiters.ts";
 
 /** What operations that run may take to end when the runtime does. */
@@ -35,7 +50,7 @@ export class Manager implements VolumeManager, AsyncDisposable {
     this.#boot = room.host.bootId();
     this.#reconciler = new Reconciler(room, (uid) => this.#progress(uid));
     this.#watch = new MountWatch(room.host, () => this.#look(), (message) => {
-      const workload = { kind: "container" as const, uid: "", name: "", namespace: "" };
+      const workload = { kind: "client" as const, uid: "", name: "", namespace: "" };
       room.report({ workload, type: "Warning", reason: "MountWatchFailed", message });
     });
   }
@@ -63,6 +78,7 @@ export class Manager implements VolumeManager, AsyncDisposable {
       }
     }
     for (const volume of dropped) this.#drop(volume);
+    lookAtDevicesOf(this.#reconciler, wanted.workload.uid);
     this.#reconciler.wake();
     this.#waiters.notify(wanted.workload.uid);
   }
@@ -80,10 +96,10 @@ export class Manager implements VolumeManager, AsyncDisposable {
   }
 
   /** See {@linkcode VolumeManager}. */
-  ready(workloadUid: string, operation: Operation, options: ReadyOptions = {}): Promise<ReadonlyMap<string, string>> {
+  ready(workloadUid: string, operation: Operation, options: WaitOptions = {}): Promise<ReadonlyMap<string, string>> {
     const { desired, actual, failures } = this.#reconciler;
     const asked = desired.workload(workloadUid);
-    const failFast = options.failFast ?? asked?.workload.kind === "container";
+    const failFast = options.failFast ?? asked?.workload.kind !== "pod";
     if (failFast && asked !== undefined) {
       // Somebody asks anew: what failed before is tried now.
       for (const volume of asked.volumes.values()) this.#idsOf(volume, UP).forEach((id) => failures.retryNow(id));
@@ -96,7 +112,7 @@ export class Manager implements VolumeManager, AsyncDisposable {
       if (missing === undefined) {
         return new Map([...workload.volumes].map(([name, { key }]) => [name, actual.volumes.get(key)!.path]));
       }
-      if (!failFast || missing.error === undefined || failureClass(missing.error) === "uncertain") return undefined;
+      if (!failFast || missing.error === undefined) return undefined;
       const volume = workload.volumes.get(missing.volume);
       const failure = volume && lastFailure(this.#reconciler, volume.key, volume.deviceKey);
       // What failed before this call is being tried again.
@@ -111,30 +127,54 @@ export class Manager implements VolumeManager, AsyncDisposable {
   }
 
   /** See {@linkcode VolumeManager}. */
-  async gone(workloadUid: string, operation: Operation): Promise<void> {
+  async gone(workloadUid: string, operation: Operation, options: WaitOptions = {}): Promise<void> {
     const { desired, actual, isComplete } = this.#reconciler;
+    const late = () => {
+      const [left] = actual.ofWorkload(workloadUid);
+      const device = [...this.#leaving.get(workloadUid) ?? []][0] ?? "";
+      const error = lastError(this.#reconciler, left?.key ?? "", left?.deviceKey ?? device);
+      const what = left === undefined ? `the device of ${device}` : `volume ${JSON.stringify(left.volume)}`;
+      return notGone(what, isComplete, error);
+    };
     await this.#waiters.until(workloadUid, operation.signal, () => {
       if (desired.workload(workloadUid) !== undefined) {
         throw new LaminaError("CONFLICT", `The workload ${workloadUid} is wanted again: its volumes stay`);
       }
-      return this.#isGone(workloadUid) || undefined;
-    }, () => {
-      const [left] = actual.ofWorkload(workloadUid);
-      const device = [...this.#leaving.get(workloadUid) ?? []][0] ?? "";
-      const error = left === undefined
-        ? lastError(this.#reconciler, "", device)
-        : lastError(this.#reconciler, left.key, left.deviceKey);
-      const what = left === undefined ? `the device of ${device}` : `volume ${JSON.stringify(left.volume)}`;
-      const why = error?.message ??
-        (isComplete
-          ? "it is still being unmounted"
-          : "nothing is unmounted until all workloads are known after the start");
-      return new LaminaError(error?.code ?? "DEADLINE_EXCEEDED", `Cannot take down ${what} in time: ${why}`, {
-        cause: error,
-        details: error?.details,
-      });
-    });
+      if (this.#isGone(workloadUid)) return true;
+      if (options.failFast && this.#hasFailed(workloadUid)) throw late();
+      return undefined;
+    }, late);
     this.#leaving.delete(workloadUid);
+  }
+
+  /** See {@linkcode VolumeManager}. */
+  wants(workloadUid: string): boolean {
+    return this.#reconciler.desired.workload(workloadUid) !== undefined;
+  }
+
+  /** See {@linkcode VolumeManager}. */
+  device(plugin: string, volumeId: string): DeviceUse {
+    return deviceUse(this.#reconciler, deviceKey(plugin, volumeId));
+  }
+
+  /** See {@linkcode VolumeManager}. */
+  async deviceGone(plugin: string, volumeId: string, operation: Operation): Promise<void> {
+    const { isComplete, failures } = this.#reconciler;
+    const key = deviceKey(plugin, volumeId);
+    for (const name of DOWN) failures.retryNow(operationId(name, key));
+    this.#reconciler.wake();
+    const late = () => notGone(`the device of ${key}`, isComplete, lastError(this.#reconciler, "", key));
+    await this.#waiters.until("", operation.signal, () => {
+      const { users, isHere } = this.device(plugin, volumeId);
+      if (users.length > 0 || !isHere) return true;
+      if ((lastFailure(this.#reconciler, "", key)?.attempts ?? 0) > 0) throw late();
+      return undefined;
+    }, late);
+  }
+
+  /** See {@linkcode VolumeManager}. */
+  get isComplete(): boolean {
+    return this.#reconciler.isComplete;
   }
 
   /** See {@linkcode VolumeManager}. */
@@ -226,6 +266,15 @@ export class Manager implements VolumeManager, AsyncDisposable {
     for (const id of this.#idsOf(volume, names)) this.#reconciler.failures.clear(id);
   }
 
+  /** Whether something that a released workload had could not be taken down. */
+  #hasFailed(uid: string): boolean {
+    const left = [...this.#reconciler.actual.ofWorkload(uid)].map(({ key, deviceKey }) => [key, deviceKey] as const);
+    const devices = [...this.#leaving.get(uid) ?? []].map((device) => ["", device] as const);
+    return [...left, ...devices].some(([volume, device]) =>
+      (lastFailure(this.#reconciler, volume, device)?.attempts ?? 0) > 0
+    );
+  }
+
   #isGone(uid: string): boolean {
     const { actual } = this.#reconciler;
     for (const _ of actual.ofWorkload(uid)) return false;
@@ -271,6 +320,15 @@ export class Manager implements VolumeManager, AsyncDisposable {
     this.#reconciler.wake();
     this.#waiters.notify();
   }
+}
+
+function notGone(what: string, isComplete: boolean, error: LaminaError | undefined): LaminaError {
+  const why = error?.message ??
+    (isComplete ? "it is still being unmounted" : "nothing is unmounted until all workloads are known after the start");
+  return new LaminaError(error?.code ?? "DEADLINE_EXCEEDED", `Cannot take down ${what} in time: ${why}`, {
+    cause: error,
+    details: error?.details,
+  });
 }
 
 function notWanted(uid: string): LaminaError {

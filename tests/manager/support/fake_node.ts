@@ -35,6 +35,8 @@ export class FakeNode {
   /** Counts the lives of the program. */
   process = 0;
   readonly violations: string[] = [];
+  /** What a look at the mount table takes. */
+  lookCost_ms = 0;
   /** Decides before each effect: whether it fails, takes time, or happens. */
   fault: (what: string) => Fault = () => "none";
   /** Mount points that somebody else has emptied. */
@@ -140,7 +142,10 @@ export class FakeNode {
       timer: (delay_ms, body) => this.#addTimer(delay_ms, process, body),
       bootId: () => this.boot,
       // The file system of all binds and directories, as on a real machine.
-      mountTable: () => [rootMount, ...this.table],
+      mountTable: () => {
+        this.now_ms += this.lookCost_ms;
+        return [rootMount, ...this.table];
+      },
       watchMounts: (signal) => this.#watch(process, signal),
       mountIdAt: (path) => {
         const top = this.top(path);
