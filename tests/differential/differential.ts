@@ -11,7 +11,7 @@ import { printTree } from "../contract/support/tree_print.ts";
 import { Random } from "../layer/support/random_trees.ts";
 import { scratchDirectory } from "../support/scratch.ts";
 import { perform } from "./operations.ts";
-import { drawScenario, type LayerPlan, type ScenarioSize } from "./scenario.ts";
+import { drawScenario, type LayerPlan, type ScenarioSize, sessionsOf } from "./scenario.ts";
 
 const given = Deno.env.get("LAMINA_TEST_SEED");
 
@@ -34,7 +34,7 @@ export async function compareDrivers(
       const subjects: DriverFixture[] = [];
       for (const setup of setups) subjects.push(stack.use(await DriverFixture.create(setup)));
       try {
-        for (const plan of plans) await compareLayer(subjects, plan, plans);
+        for (const plan of plans) await compareLayer(subjects, plan, plans, size);
       } catch (error) {
         throw new Error(`LAMINA_TEST_SEED=${seed}: ${messageOf(error)}`, { cause: error });
       }
@@ -43,14 +43,21 @@ export async function compareDrivers(
 }
 
 /** A chain made by work in containers, `made/…`, beside one made of the other drivers' archives, `applied/…`. */
-async function compareLayer(subjects: readonly DriverFixture[], plan: LayerPlan, plans: readonly LayerPlan[]) {
+async function compareLayer(
+  subjects: readonly DriverFixture[],
+  plan: LayerPlan,
+  plans: readonly LayerPlan[],
+  size: ScenarioSize,
+) {
   const parent = plans.find(({ name }) => name === plan.parent);
   const archives: Uint8Array<ArrayBuffer>[] = [];
   for (const subject of subjects) {
     const what = `${subject.setup.factory.name}: ${plan.name} on ${plan.parent ?? "nothing"}`;
     const made = `made/${plan.name}`, key = `work/${plan.name}`;
     const mounts = await subject.prepare(key, parent && `made/${parent.name}`);
-    await subject.mounted(mounts, (root) => plan.operations.forEach((operation) => perform(root, operation)));
+    for (const operations of sessionsOf(plan, size)) {
+      await subject.mounted(mounts, (root) => operations.forEach((operation) => perform(root, operation)));
+    }
     const archive = () => bytesOfStream(subject.driver.diff(keyOf(plan.archivedEarly ? key : made), subject.operation));
     if (plan.archivedEarly) archives.push(await archive());
     await subject.commit(made, key);

@@ -96,8 +96,16 @@ function touch(root: string, { path, time_ns }: TimedOperation): void {
   inDirectory(root, (fd) => setTimesAt(fd, bytes(path), { s: EPOCH_s, ns: time_ns }));
 }
 
+/** What may be drawn. */
+export interface DrawOptions {
+  /** Inodes that may only be removed. */
+  readonly untouchable: ReadonlySet<string>;
+  /** Whether a program under test does this operation right; absent: each. */
+  readonly allows?: (operation: FileOperation) => boolean;
+}
+
 /** Draws the next operation for the tree at `root`; `undefined` when the dice fell on something impossible. */
-export function draw(root: string, random: Random, untouchable: ReadonlySet<string>): TimedOperation | undefined {
+export function draw(root: string, random: Random, options: DrawOptions): TimedOperation | undefined {
   const directories = directoriesIn(root);
   const place = random.pick(directories);
   const names = [...Deno.readDirSync(`${root}/${place}`)].map(({ name }) => name).sort();
@@ -105,8 +113,9 @@ export function draw(root: string, random: Random, untouchable: ReadonlySet<stri
   const path = inPlace(random.pick(NAMES));
   const there = names.includes(path.split("/").pop()!);
   const old = names.length === 0 ? undefined : inPlace(random.pick(names));
-  const operation = drawKind(root, random, { path, there, old, untouchable });
-  return operation && { ...operation, time_ns: random.below(1_000_000_000) };
+  const operation = drawKind(root, random, { path, there, old, untouchable: options.untouchable });
+  if (operation === undefined || options.allows?.(operation) === false) return undefined;
+  return { ...operation, time_ns: random.below(1_000_000_000) };
 }
 
 interface Drawn {

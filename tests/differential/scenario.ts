@@ -2,7 +2,7 @@
 import { commandOutput } from "../../runtime/host/command.ts";
 import { printTree } from "../contract/support/tree_print.ts";
 import type { Random } from "../layer/support/random_trees.ts";
-import { draw, perform, severalNames, type TimedOperation } from "./operations.ts";
+import { draw, type DrawOptions, perform, severalNames, type TimedOperation } from "./operations.ts";
 
 /** One layer: what it is made on, what is done, what comes out. */
 export interface LayerPlan {
@@ -19,6 +19,20 @@ export interface LayerPlan {
 export interface ScenarioSize {
   readonly layers: number;
   readonly operations: number;
+  /** Which operations occur; absent: all. */
+  readonly allows?: DrawOptions["allows"];
+  /** The tree is mounted anew after every removal. */
+  readonly mountedAnew?: boolean;
+}
+
+/** The operations of a plan, by the mounts in which they are done. */
+export function sessionsOf({ operations }: LayerPlan, { mountedAnew }: ScenarioSize): TimedOperation[][] {
+  const sessions: TimedOperation[][] = [[]];
+  for (const operation of operations) {
+    sessions.at(-1)!.push(operation);
+    if (mountedAnew && (operation.kind === "remove" || operation.kind === "replace")) sessions.push([]);
+  }
+  return sessions;
 }
 
 /** Draws a history and plays it on plain directories below `directory`. */
@@ -33,7 +47,7 @@ export async function drawScenario(random: Random, directory: string, size: Scen
     const untouchable = severalNames(tree);
     const operations: TimedOperation[] = [];
     for (let dice = 0; operations.length < size.operations && dice < size.operations * 20; dice++) {
-      const operation = draw(tree, random, untouchable);
+      const operation = draw(tree, random, { untouchable, allows: size.allows });
       if (operation === undefined) continue;
       perform(tree, operation);
       operations.push(operation);
