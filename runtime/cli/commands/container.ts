@@ -5,8 +5,10 @@ import { apiPath } from "../client.ts";
 import { type Command, command } from "../command.ts";
 import { filterContainers, pruneFilter } from "../container_filters.ts";
 import { copyCommand } from "../copy/copy_command.ts";
+import type { Listing } from "../format.ts";
 import { humanAge, printable, shortId } from "../human.ts";
 import { keyValues } from "../key_values.ts";
+import { FORMAT_FLAG, listPrinter } from "../print_list.ts";
 import { refuseTerminal, saveArchive } from "../save_archive.ts";
 import { COMMIT_FLAGS, commitContainer } from "./commit.ts";
 import { createContainer } from "./container_create.ts";
@@ -51,6 +53,7 @@ const listContainers = command({
   summary: "List containers",
   flags: {
     filter: { kind: "list", short: "f", value: "K=V", help: "label=K[=V], name=REGEXP, volume=, ancestor=, status=" },
+    ...FORMAT_FLAG,
   },
   examples: [
     ["container ls", "names, images, whether they are mounted"],
@@ -58,20 +61,27 @@ const listContainers = command({
   ],
   async run({ flags, output, signal, client }) {
     filterContainers([], flags.filter);
+    const print = listPrinter(output, flags.format, containerListing(Date.now()), ({ name }) => name);
     const all = await (await client()).json<Container[]>("GET", "/v1/containers", { signal });
-    const containers = filterContainers(all, flags.filter);
-    if (output.asJson) return output.json(containers);
-    if (output.quiet) return containers.forEach(({ name }) => output.line(name));
-    const now_ms = Date.now();
-    output.table<Container>([
-      { title: "NAME", value: ({ name }) => name },
-      { title: "ID", value: ({ id }) => shortId(id) },
-      { title: "IMAGE", value: ({ image }) => image },
-      { title: "STATE", value: ({ mounted }) => mounted ? "mounted" : "created" },
-      { title: "VOLUMES", value: ({ mounts }) => mounts.length, right: true },
-      { title: "CREATED", value: ({ created_at }) => humanAge(created_at, now_ms) },
-    ], containers);
+    print(filterContainers(all, flags.filter));
   },
+});
+
+const containerListing = (now_ms: number): Listing<Container> => ({
+  columns: [
+    { title: "NAME", value: ({ name }) => name },
+    { title: "ID", value: ({ id }) => shortId(id) },
+    { title: "IMAGE", value: ({ image }) => image },
+    { title: "STATE", value: ({ mounted }) => mounted ? "mounted" : "created" },
+    { title: "VOLUMES", value: ({ mounts }) => mounts.length, right: true },
+    { title: "CREATED", value: ({ created_at }) => humanAge(created_at, now_ms) },
+  ],
+  aliases: [
+    { title: "NAMES", value: ({ name }) => name },
+    { title: "STATUS", value: ({ mounted }) => mounted ? "mounted" : "created" },
+    { title: "MOUNTS", value: ({ mounts }) => mounts.map((m) => m.type === "tmpfs" ? m.target : m.source).join(",") },
+  ],
+  keys: ["image_id", "labels", "rootfs", "mounted", "read_only", "storage_driver", "created_at"],
 });
 
 const inspectContainer = command({

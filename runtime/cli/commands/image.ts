@@ -4,11 +4,12 @@ import type { Image, ImageSummary, ImportResult, RemovalResult } from "../../cor
 import { apiPath, type CallOptions } from "../client.ts";
 import { type Command, command } from "../command.ts";
 import type { Context } from "../context.ts";
+import type { Listing } from "../format.ts";
 import { counted, humanAge, humanSize, printable, shortId } from "../human.ts";
 import { treeLines } from "../image_tree.ts";
 import { exportImages } from "../save_archive.ts";
+import { FORMAT_FLAG, listPrinter } from "../print_list.ts";
 import { standardInput } from "../standard_input.ts";
-import type { Column } from "../table.ts";
 import { COMMIT_FLAGS, commitContainer } from "./commit.ts";
 import { printRemoval } from "./removal.ts";
 
@@ -58,29 +59,44 @@ const importImage = command({
   },
 });
 
-const columns = (now_ms: number): Column<{ image: ImageSummary; reference: string }>[] => [
-  { title: "REFERENCE", value: ({ reference }) => reference },
-  { title: "ID", value: ({ image }) => shortId(image.id) },
-  { title: "PLATFORM", value: ({ image }) => image.platform },
-  { title: "LAYERS", value: ({ image }) => image.layers, right: true },
-  { title: "SIZE", value: ({ image }) => humanSize(image.size_bytes), right: true },
-  { title: "UNIQUE", value: ({ image }) => humanSize(image.unique_bytes), right: true },
-  { title: "CONTAINERS", value: ({ image }) => image.containers, right: true },
-  { title: "IMPORTED", value: ({ image }) => humanAge(image.imported_at, now_ms) },
-];
+/** An image by one of its names. */
+type ImageRow = ImageSummary & { readonly reference: string };
+
+const imageListing = (now_ms: number): Listing<ImageRow> => ({
+  columns: [
+    { title: "REFERENCE", value: ({ reference }) => reference },
+    { title: "ID", value: ({ id }) => shortId(id) },
+    { title: "PLATFORM", value: ({ platform }) => platform },
+    { title: "LAYERS", value: ({ layers }) => layers, right: true },
+    { title: "SIZE", value: ({ size_bytes }) => humanSize(size_bytes), right: true },
+    { title: "UNIQUE", value: ({ unique_bytes }) => humanSize(unique_bytes), right: true },
+    { title: "CONTAINERS", value: ({ containers }) => containers, right: true },
+    { title: "IMPORTED", value: ({ imported_at }) => humanAge(imported_at, now_ms) },
+  ],
+  aliases: [
+    { title: "REPOSITORY", value: ({ reference }) => reference.replace(/:[^/:]*$/, "") },
+    { title: "TAG", value: ({ reference }) => /:([^/:]*)$/.exec(reference)?.[1] ?? reference },
+  ],
+  keys: ["references", "size_bytes", "unique_bytes", "imported_at", "created_at"],
+});
 
 const listImages = command({
   words: ["image", "ls"],
   summary: "List images",
-  examples: [["image ls", "names, sizes, who uses them"], ["image ls --json", "the same for a program"]],
-  async run({ output, signal, client }) {
+  flags: FORMAT_FLAG,
+  examples: [
+    ["image ls", "names, sizes, who uses them"],
+    ["image ls --json", "the same for a program"],
+    ["image ls --format '{{.Repository}} {{.Tag}} {{.Size}}'", "what a script wants"],
+  ],
+  async run({ flags, output, signal, client }) {
+    const print = listPrinter(output, flags.format, imageListing(Date.now()), ({ reference }) => reference);
     const images = await (await client()).json<ImageSummary[]>("GET", "/v1/images", { signal });
-    if (output.asJson) return output.json(images);
-    if (output.quiet) return images.forEach(({ id, references }) => output.line(references[0] ?? id));
-    const rows = images.flatMap((image) =>
-      (image.references.length === 0 ? ["<none>"] : image.references).map((reference) => ({ image, reference }))
-    );
-    output.table(columns(Date.now()), rows);
+    const namesOf = ({ id, references: [first, ...more] }: ImageSummary) => {
+      if (output.quiet && flags.format === undefined) return [first ?? id];
+      return first === undefined ? ["<none>"] : [first, ...more];
+    };
+    print(images.flatMap((image) => namesOf(image).map((reference) => ({ ...image, reference }))), images);
   },
 });
 

@@ -5,7 +5,9 @@ import { LaminaError } from "../../core/errors.ts";
 import type { Union } from "../../core/specs/union.ts";
 import { apiPath } from "../client.ts";
 import { type Command, command } from "../command.ts";
+import type { Listing } from "../format.ts";
 import { UsageError } from "../parse.ts";
+import { FORMAT_FLAG, listPrinter } from "../print_list.ts";
 
 const mountUnion = command({
   words: ["union", "mount"],
@@ -49,19 +51,23 @@ const unmountUnion = command({
 const listUnions = command({
   words: ["union", "ls"],
   summary: "List unions",
+  flags: FORMAT_FLAG,
   examples: [["union ls", "targets, branches, what unites them"]],
-  async run({ output, signal, client }) {
-    const unions = await (await client()).json<Union[]>("GET", "/v1/unions", { signal });
-    if (output.asJson) return output.json(unions);
-    if (output.quiet) return unions.forEach(({ target }) => output.line(target));
-    output.table<Union>([
-      { title: "TARGET", value: ({ target }) => target },
-      { title: "BRANCHES", value: ({ branches }) => formatBranches(branches) },
-      { title: "BY", value: ({ program }) => program },
-      { title: "MOUNTED", value: ({ mounted }) => mounted ? "yes" : "no" },
-    ], unions);
+  async run({ flags, output, signal, client }) {
+    const print = listPrinter(output, flags.format, unionListing, ({ target }) => target);
+    print(await (await client()).json<Union[]>("GET", "/v1/unions", { signal }));
   },
 });
+
+const unionListing: Listing<Union> = {
+  columns: [
+    { title: "TARGET", value: ({ target }) => target },
+    { title: "BRANCHES", value: ({ branches }) => formatBranches(branches) },
+    { title: "BY", value: ({ program }) => program },
+    { title: "MOUNTED", value: ({ mounted }) => mounted ? "yes" : "no" },
+  ],
+  keys: ["id", "program", "created_at"],
+};
 
 /** A command line's branches are below its own directory, not the daemon's. */
 function branchesOf(texts: readonly string[]) {

@@ -6,7 +6,9 @@ import { apiPath } from "../client.ts";
 import { type Command, command } from "../command.ts";
 import { humanAge, humanSize, printable } from "../human.ts";
 import { keyValues } from "../key_values.ts";
+import type { Listing } from "../format.ts";
 import { UsageError } from "../parse.ts";
+import { FORMAT_FLAG, listPrinter } from "../print_list.ts";
 import { printRemoval } from "./removal.ts";
 import { volumeCopyCommands } from "./volume_copies.ts";
 
@@ -52,27 +54,31 @@ const listVolumes = command({
       value: "K=V",
       help: "dangling=true|false, driver=NAME, label=K[=V], label!=K[=V], name=REGEXP",
     },
+    ...FORMAT_FLAG,
   },
   examples: [
     ["volume ls", "names, drivers, who uses them"],
     ["volume ls --filter dangling=true", "those that nobody uses"],
     ["volume ls --filter name=^db- --filter label=tier=db --json", "for a program"],
+    ["volume ls --format '{{.Name}}\\t{{.Driver}}\\t{{.Mountpoint}}'", "what a script wants"],
   ],
   async run({ flags, output, signal, client }) {
+    const print = listPrinter(output, flags.format, volumeListing(Date.now()), ({ name }) => name);
     const query = volumeFilters(flags.filter, ["dangling", "driver", "label", "label!", "name"]);
     const onWarning = (text: string) => output.note(`warning: ${printable(text)}`);
-    const volumes = await (await client()).json<Volume[]>("GET", "/v1/volumes", { query, signal, onWarning });
-    if (output.asJson) return output.json(volumes);
-    if (output.quiet) return volumes.forEach(({ name }) => output.line(name));
-    const now_ms = Date.now();
-    output.table<Volume>([
-      { title: "NAME", value: ({ name }) => name },
-      { title: "DRIVER", value: ({ driver }) => driver },
-      { title: "SIZE LIMIT", value: sizeLimit },
-      { title: "USED BY", value: ({ used_by }) => used_by.join(", ") || "-" },
-      { title: "CREATED", value: ({ created_at }) => humanAge(created_at, now_ms) },
-    ], volumes);
+    print(await (await client()).json<Volume[]>("GET", "/v1/volumes", { query, signal, onWarning }));
   },
+});
+
+const volumeListing = (now_ms: number): Listing<Volume> => ({
+  columns: [
+    { title: "NAME", value: ({ name }) => name },
+    { title: "DRIVER", value: ({ driver }) => driver },
+    { title: "SIZE LIMIT", value: sizeLimit },
+    { title: "USED BY", value: ({ used_by }) => used_by.join(", ") || "-" },
+    { title: "CREATED", value: ({ created_at }) => humanAge(created_at, now_ms) },
+  ],
+  keys: ["used_by", "scope", "mountpoint", "labels", "options", "anonymous", "usable", "created_at", "status"],
 });
 
 function sizeLimit({ options }: Volume): string {

@@ -6,8 +6,10 @@ import type { Volume, VolumeSnapshot } from "../../core/specs/volume.ts";
 import type { ByteStream } from "../../services.ts";
 import { apiPath } from "../client.ts";
 import { type Command, command } from "../command.ts";
+import type { Listing } from "../format.ts";
 import { humanAge, printable } from "../human.ts";
 import { keyValues } from "../key_values.ts";
+import { FORMAT_FLAG, listPrinter } from "../print_list.ts";
 import { refuseTerminal, saveArchive } from "../save_archive.ts";
 import { standardInput } from "../standard_input.ts";
 
@@ -120,25 +122,27 @@ const listSnapshots = command({
   words: ["volume", "snapshots"],
   summary: "List or remove the snapshots of a volume",
   arguments: [{ name: "VOLUME", help: "name", complete: "volume" }],
-  flags: { remove: { kind: "list", value: "SNAPSHOT", help: "Remove this one instead of listing" } },
+  flags: { remove: { kind: "list", value: "SNAPSHOT", help: "Remove this one instead of listing" }, ...FORMAT_FLAG },
   examples: [["volume snapshots data", "oldest first"], ["volume snapshots --remove monday data", "its data is gone"]],
   async run({ arguments: [volume], flags, output, signal, client }) {
+    const print = listPrinter(output, flags.format, snapshotListing(Date.now()), ({ name }) => name);
     const api = await client();
     for (const name of flags.remove) {
       await api.json("DELETE", apiPath`/v1/volumes/${volume!}/snapshots/${name}`, { signal });
       if (!output.asJson) output.line(output.quiet ? name : `deleted ${name}`);
     }
     if (flags.remove.length > 0) return;
-    const snapshots = await api.json<VolumeSnapshot[]>("GET", apiPath`/v1/volumes/${volume!}/snapshots`, { signal });
-    if (output.asJson) return output.json(snapshots);
-    if (output.quiet) return snapshots.forEach(({ name }) => output.line(name));
-    const now_ms = Date.now();
-    output.table<VolumeSnapshot>([
-      { title: "NAME", value: ({ name }) => name },
-      { title: "METHOD", value: ({ method }) => method },
-      { title: "CREATED", value: ({ created_at }) => humanAge(created_at, now_ms) },
-    ], snapshots);
+    print(await api.json<VolumeSnapshot[]>("GET", apiPath`/v1/volumes/${volume!}/snapshots`, { signal }));
   },
+});
+
+const snapshotListing = (now_ms: number): Listing<VolumeSnapshot> => ({
+  columns: [
+    { title: "NAME", value: ({ name }) => name },
+    { title: "METHOD", value: ({ method }) => method },
+    { title: "CREATED", value: ({ created_at }) => humanAge(created_at, now_ms) },
+  ],
+  keys: ["volume", "created_at"],
 });
 
 const cloneVolume = command({
