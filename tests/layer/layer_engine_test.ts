@@ -233,6 +233,27 @@ rootTest("a full file system is RESOURCE_EXHAUSTED", async () => {
 });
 
 rootTest(
+  "a disk that turned read-only ends an unpack at once, however much of the archive is still to come",
+  async () => {
+    await withEngine(async ({ engine, path, blob }) => {
+      await sh(path, "mkdir small; mount -t tmpfs none small; mkdir small/layer; mount -o remount,ro small");
+      try {
+        // More than fits between the one who reads and the one who writes.
+        const large = await blob(archive([file("big", new Uint8Array(20 << 20))]));
+        const unpacking = engine.unpack(
+          { blob: large, directory: `${path}/small/layer`, whiteouts: "overlay" },
+          { ...operation, signal: AbortSignal.timeout(60_000) },
+        );
+        const error = await assertRejects(() => unpacking, LaminaError, "read-only");
+        assertEquals(error.code, "UNAVAILABLE");
+      } finally {
+        await sh(path, "umount small");
+      }
+    });
+  },
+);
+
+rootTest(
   "an abort ends an unpack in the middle: no descriptors and no recipe are left, the engine goes on",
   async () => {
     await withEngine(async ({ unpack, blob, path }) => {

@@ -59,6 +59,7 @@ async function unpack(
   const over = new AbortController();
   let started = false;
   let feeding: Promise<unknown> | undefined;
+  let feedFailure: { readonly error: unknown } | undefined;
   try {
     return await pool.run("unpack", args, {
       slot: stream === undefined ? "unpack" : "intake",
@@ -75,7 +76,10 @@ async function unpack(
           input: stream,
         });
         // However it fails, also when its worker breaks down, the reader must not wait for it.
-        feeding.catch(() => new ChunkRing(ring).fail());
+        feeding.catch((error) => {
+          feedFailure = { error };
+          new ChunkRing(ring).fail();
+        });
         return { args: { ...args, ring } };
       },
       answer: lowers && (async (question) => {
@@ -87,8 +91,8 @@ async function unpack(
     // A worker that was terminated could not do it.
     if (recipePath !== undefined) await removeUnfinished(recipePath);
     if (!started) await stream?.cancel(error).catch(() => {/* it failed by itself before */});
-    // The reader only knows that the bytes ceased to come; why is for the one who read them to say.
-    if (isLaminaError(error, "UNAVAILABLE")) await feeding;
+    // The job only knows that the bytes ceased to come; why is for the one who read them to say.
+    if (feedFailure !== undefined && isLaminaError(error, "UNAVAILABLE")) throw feedFailure.error;
     throw error;
   } finally {
     if (started) running--;

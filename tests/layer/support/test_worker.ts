@@ -30,6 +30,12 @@ export const testJobs = {
   deaf: (_args: null, _context: JobContext): void => {
     for (;;);
   },
+  breakDown: (_args: null, _context: JobContext): Promise<void> => {
+    setTimeout(() => {
+      throw new Error("nobody catches this");
+    });
+    return new Promise(() => {});
+  },
   progress: (_args: null, context: JobContext): void => {
     context.progress({ phase: "test", id: "x", current: 1, total: 1 });
   },
