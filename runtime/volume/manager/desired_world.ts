@@ -148,6 +148,8 @@ export class DesiredWorld {
   #insert(volume: DesiredVolume): boolean {
     const before = this.#volumes.get(volume.key);
     if (before !== undefined) this.#unlink(before);
+    // Another volume under the name is wanted from now on, after all others.
+    if (before !== undefined && before.deviceKey !== volume.deviceKey) this.#volumes.delete(volume.key);
     this.#volumes.set(volume.key, volume);
     this.#byDevice.set(volume.deviceKey, (this.#byDevice.get(volume.deviceKey) ?? 0) + 1);
     for (const text of this.#referencesOf(volume)) {

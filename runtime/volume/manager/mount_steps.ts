@@ -60,6 +60,7 @@ export class MountSteps {
       if (!wanted.isInPlace) host.makePlace(entry.path, "directory");
       this.#refuseOthers(entry.path, entry.places);
       await bindSurvivors(this.#room, findSurvivors(this.#room, this.#actual, entry), operation);
+      await this.#forgetLost(entry);
       const { spec } = wanted.wanted;
       await wanted.plugin.deviceMounter!.mountDevice(
         { spec, path: entry.path, devicePath: entry.devicePath },
@@ -90,8 +91,11 @@ export class MountSteps {
       return this.#useInPlace(wanted);
     }
     const { entry, isNew } = this.#actual.enterVolume(wanted);
+    const before = entry.state;
     let setUp = false;
     try {
+      // From now on it counts as one that may be there.
+      if (before === "NotMounted") entry.state = "Uncertain";
       if (isNew) {
         await this.#putNew(entry);
         faultPoint("manager.row_written");
@@ -126,7 +130,7 @@ export class MountSteps {
       const kind = failureClass(toLaminaError(error, "Cannot mount"));
       const isThere = setUp || this.#room.host.mountIdAt(entry.path) !== undefined;
       if (isThere || kind === "uncertain") entry.state = "Uncertain";
-      else if (kind === "final") entry.state = "NotMounted";
+      else entry.state = kind === "final" ? "NotMounted" : before;
       throw error;
     }
     if (entry.state !== "Mounted") entry.size_bytes = undefined;
@@ -169,10 +173,13 @@ export class MountSteps {
   #needDevice({ deviceMountable, deviceKey }: DesiredVolume): void {
     const device = this.#actual.devices.get(deviceKey);
     if (!deviceMountable || device === undefined) return;
-    const isThere = device.places.every(({ target }) => this.#room.host.mountIdAt(target) !== undefined);
+    const isThere = device.places.every(({ target, mountId }) => {
+      const id = this.#room.host.mountIdAt(target);
+      return id !== undefined && (mountId === undefined || mountId === id);
+    });
     if (isThere && device.device === "GloballyMounted") return;
     device.device = "Uncertain";
-    throw new LaminaError("UNAVAILABLE", `Somebody has unmounted the volume's device at ${device.path}`, {
+    throw new LaminaError("UNAVAILABLE", `Somebody has unmounted or covered the volume's device at ${device.path}`, {
       details: { path: device.path, failure_class: "transient" },
     });
   }
@@ -280,11 +287,23 @@ export class MountSteps {
 
   /** @throws `CONFLICT` when another mount is where ours was seen. */
   #refuseOthers(path: string, places: readonly Place[]): void {
-    const seen = places.find(({ target }) => target === path)?.seen;
-    if (seen === undefined || this.#room.host.mountIdAt(path) === undefined) return;
+    const place = places.find(({ target }) => target === path);
+    const id = place && this.#room.host.mountIdAt(path);
+    if (id === undefined || id === place!.mountId) return;
     const entry = topMount(this.#room.host.mountTable(), path);
-    if (entry === undefined || (entry.device === seen.device && entry.root === seen.root)) return;
+    const { seen, mountId } = place!;
+    const isOurs = seen === undefined
+      ? mountId === undefined
+      : entry?.device === seen.device && entry.root === seen.root;
+    if (entry === undefined || isOurs) return;
     throw takenPlace(path, describeMount(entry));
+  }
+
+  /** A mount that somebody has taken away is expected no more: the next one has another identity. */
+  async #forgetLost(entry: ActualDevice): Promise<void> {
+    if (entry.places.every(({ target }) => this.#room.host.mountIdAt(target) !== undefined)) return;
+    entry.places = [];
+    await this.#room.journal.putDevice(entry, this.#boot);
   }
 
   /** What is used in place may have to be found again at once, should somebody take it away. */

@@ -20,6 +20,7 @@ export function verifyPlaces(places: readonly Place[], tops: ReadonlyMap<string,
       if (place.mountId !== undefined && BigInt(top.id) !== place.mountId) return "lost";
       isNew = true;
     } else if (place.seen.device !== top.device || place.seen.root !== top.root) return "lost";
+    else place.mountId = BigInt(top.id);
   }
   if (!isNew) return "whole";
   for (const place of places) {
