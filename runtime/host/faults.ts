@@ -104,6 +104,13 @@ export const FAULT_POINTS = [
   "claims.grown",
   "claims.reclaimed",
   "claims.snapshot_made",
+  "pod.claim_made",
+  "pod.container_made",
+  "pod.status_written",
+  "pod.container_removed",
+  "pod.volumes_gone",
+  "pod.claims_deleted",
+  "pod.finalized",
 ] as const;
 
 /** One of {@linkcode FAULT_POINTS}. */

@@ -2,6 +2,7 @@
 import { isLaminaError } from "../core/errors.ts";
 import type { KubeObject } from "../core/model/object.ts";
 import type { Operation } from "../core/operation.ts";
+import { faultPoint } from "../host/faults.ts";
 import type { Pod } from "../core/specs/kube/pod.ts";
 import type { ObjectStore } from "../objects/port.ts";
 import { claimNameOf, isOwned } from "./resolve_volumes.ts";
@@ -27,6 +28,7 @@ export async function makeEphemeralClaims(objects: ObjectStore, pod: Pod & KubeO
         } as { name: string; namespace: string },
         spec,
       });
+      faultPoint("pod.claim_made");
     } catch (error) {
       if (!isLaminaError(error, "ALREADY_EXISTS")) throw error;
     }

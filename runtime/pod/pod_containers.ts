@@ -4,6 +4,7 @@ import type { KubeObject } from "../core/model/object.ts";
 import { isLaminaError, LaminaError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { containersOf, type Pod, type PodContainer } from "../core/specs/kube/pod.ts";
+import { faultPoint } from "../host/faults.ts";
 import { openBeneath, openInRoot } from "../host/rootfs_path.ts";
 import type { PlannedBind } from "./container_mounts.ts";
 import { POD_LABEL } from "../container/container_rows.ts";
@@ -64,7 +65,9 @@ export async function ensureContainer(
       "io.kubernetes.container.name": container.name,
     },
   };
-  return { container: await room.containers.create(spec, operation, { mount: true }), made: true };
+  const made = await room.containers.create(spec, operation, { mount: true });
+  faultPoint("pod.container_made");
+  return { container: made, made: true };
 }
 
 /**
@@ -86,6 +89,7 @@ export async function removeContainers(
     await room.slots.run(async () => {
       if (!force) await room.containers.unmount(name, { lazy: false }, operation);
       await room.containers.remove(name, { force, volumes: true }, operation);
+      faultPoint("pod.container_removed");
     });
   }
 }

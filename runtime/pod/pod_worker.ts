@@ -4,6 +4,7 @@ import { isLaminaError, LaminaError, messageOf } from "../core/errors.ts";
 import type { KubeObject } from "../core/model/object.ts";
 import type { Operation } from "../core/operation.ts";
 import { containersOf, type Pod, type PodContainer } from "../core/specs/kube/pod.ts";
+import { faultPoint } from "../host/faults.ts";
 import { sameJson } from "../objects/merge.ts";
 import { planBinds } from "./container_mounts.ts";
 import { deleteEphemeralClaims, makeEphemeralClaims } from "./ephemeral_claims.ts";
@@ -266,13 +267,16 @@ export class PodWorker {
     }
     manager.release(uid);
     await manager.gone(uid, operation);
+    faultPoint("pod.volumes_gone");
     await deleteEphemeralClaims(objects, this.#pod, operation);
+    faultPoint("pod.claims_deleted");
     if (this.#isGone) return true;
     await objects.update({ kind: "Pod", namespace, name }, (object) => {
       if (object.metadata.uid !== uid) return object;
       const finalizers = (object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== POD_FINALIZER);
       return { ...object, metadata: { ...object.metadata, finalizers } };
     });
+    faultPoint("pod.finalized");
     return true;
   }
 
@@ -284,6 +288,7 @@ export class PodWorker {
       if (object.metadata.uid !== uid) return object;
       return { ...object, status: podStatus(podOf(object), progress, now) };
     });
+    faultPoint("pod.status_written");
   }
 
   #again(): void {

@@ -18,9 +18,9 @@ rootTest(
     const unreached: string[] = [];
     const failures: string[] = [];
     // A migration has a scenario of its own: tests/migrate/crash_test.ts; the thin pool, unions, files of
-    // volumes and copy-up, too: tests/devicemapper, tests/union, tests/plugins, tests/container.
+    // volumes, copy-up and pods, too: tests/devicemapper, tests/union, tests/plugins, tests/container, tests/pod.
     const rest = FAULT_POINTS.filter((point) =>
-      !/^(migrate|devicemapper|union|atomic|manager|provision|claims)\.|^container\.cop/.test(point) &&
+      !/^(migrate|devicemapper|union|atomic|manager|provision|claims|pod)\.|^container\.cop/.test(point) &&
       // Volumes with more to them than a directory: tests/volume.
       !/^volume\.(sized|image|rename|renamed|resize|restore|snapshot)/.test(point)
     ).values();

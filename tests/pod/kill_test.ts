@@ -1,19 +1,17 @@
 /** The daemon is killed while pods come and go; the next one finishes what it finds. */
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path/posix";
-import type { KubeObject } from "../../runtime/core/model/object.ts";
 import { parseManifest } from "../../runtime/cli/manifest.ts";
-import { kindOf, objectPath } from "../../runtime/cli/kube_objects.ts";
 import { type LaminaProcess, startLamina } from "../e2e/lamina_process.ts";
 import { rootTest, scratchDirectory } from "../support/scratch.ts";
 import { writeImage } from "../support/test_runtime.ts";
+import { put, remove, untilNone, untilPod } from "./support/daemon_objects.ts";
 import { exampleText, holds } from "./support/pods.ts";
 
 /** Milliseconds after which the daemon is killed: while objects are stored, volumes mounted, roots made, and after. */
 const DELAYS_MS = [0, 15, 40, 90, 180, 400];
 const FILES = ["article-pod.yaml", "sub-path.yaml", "claim-dynamic.yaml", "ephemeral.yaml"];
 const PODS = ["storage-tour", "lamp-site", "shop", "with-scratch"];
-const PATIENCE_MS = 60_000;
 
 rootTest("a daemon that is killed while pods come and go leaves nothing undone", async () => {
   await using scratch = await scratchDirectory();
@@ -54,56 +52,4 @@ async function killedWhile(
   await body(daemon);
   await new Promise((resolve) => setTimeout(resolve, delay_ms));
   Deno.kill(daemon.pid, "SIGKILL");
-}
-
-async function put(daemon: LaminaProcess, value: Record<string, unknown>): Promise<void> {
-  const response = await daemon.request(pathOf(value), {
-    method: "PUT",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(value),
-  });
-  const answer = await response.text();
-  if (!response.ok) throw new Error(answer);
-}
-
-/** Gone already is fine. */
-async function remove(daemon: LaminaProcess, value: Record<string, unknown>): Promise<void> {
-  const response = await daemon.request(pathOf(value), { method: "DELETE" });
-  const answer = await response.text();
-  if (!response.ok && response.status !== 404) throw new Error(answer);
-}
-
-function pathOf(value: Record<string, unknown>): string {
-  const kind = kindOf(String(value.kind));
-  const { name } = value.metadata as { name: string };
-  return objectPath({ kind, namespace: kind.namespaced ? "default" : "", name });
-}
-
-async function untilPod(
-  daemon: LaminaProcess,
-  name: string,
-  done: (pod: KubeObject | undefined) => boolean,
-): Promise<void> {
-  await eventually(async () => {
-    const response = await daemon.request(`/v1/pods/default/${name}`);
-    const pod = await response.json();
-    return done(response.ok ? pod : undefined) || pod;
-  }, `pod ${name}`);
-}
-
-async function untilNone(daemon: LaminaProcess, path: string): Promise<void> {
-  await eventually(async () => {
-    const left = await (await daemon.request(path)).json() as unknown[];
-    return left.length === 0 || left;
-  }, path);
-}
-
-async function eventually(look: () => Promise<unknown>, what: string): Promise<void> {
-  const end = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const seen = await look();
-    if (seen === true) return;
-    if (performance.now() > end) throw new Error(`${what} did not come so far: ${JSON.stringify(seen)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
