@@ -36,6 +36,20 @@ export function verdicts(samples: ReadonlyMap<string, readonly number[]>, seen: 
     limit("listing 1,000 containers", p50("list 1,000 containers"), 5, ms),
     limit(`GET /v1/info during an import, p99 of ${seen.infoCalls}`, seen.infoP99_ms, 25, ms),
     limit("start to ready, warm", seen.ready_ms, 250, ms),
+    ratio(
+      "200 pods of 10 volumes down beside up",
+      "200 pods of 10 volumes down",
+      "200 pods of 10 volumes up",
+      1,
+    ),
+    limit("start with 2,000 mounted volumes", p50("start with 2000 mounted volumes"), 2000, ms),
+    limit(
+      "a pass over 5,000 volumes with nothing to do",
+      p50("a pass over 5,000 volumes with nothing to do"),
+      20,
+      ms,
+    ),
+    limit("mount table of 10,000 entries parsed", p50("mount table of 10,000 entries parsed"), 30, ms),
     limit(`processor time in ${seen.idleSeconds} s of idleness`, seen.idleCpu_ms, 10, ms),
     limit(`written to disk in ${seen.idleSeconds} s of idleness`, seen.idleWritten_bytes, 0, mb),
   ];

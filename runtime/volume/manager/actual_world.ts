@@ -53,23 +53,36 @@ export class ActualWorld {
   readonly volumes = new Map<VolumeKey, ActualVolume>();
   readonly devices = new Map<DeviceKey, ActualDevice>();
   readonly #byWorkload = new Map<string, Set<ActualVolume>>();
+  readonly #ofDevice = new Map<DeviceKey, number>();
 
   constructor(layout: RootLayout) {
     this.#layout = layout;
   }
 
   addVolume(volume: ActualVolume): void {
+    this.removeVolume(volume);
     this.volumes.set(volume.key, volume);
+    this.#ofDevice.set(volume.deviceKey, (this.#ofDevice.get(volume.deviceKey) ?? 0) + 1);
     const siblings = this.#byWorkload.get(volume.workloadUid);
     if (siblings === undefined) this.#byWorkload.set(volume.workloadUid, new Set([volume]));
     else siblings.add(volume);
   }
 
-  removeVolume(volume: ActualVolume): void {
-    this.volumes.delete(volume.key);
+  removeVolume({ key }: ActualVolume): void {
+    const volume = this.volumes.get(key);
+    if (volume === undefined) return;
+    this.volumes.delete(key);
     const siblings = this.#byWorkload.get(volume.workloadUid);
     siblings?.delete(volume);
     if (siblings?.size === 0) this.#byWorkload.delete(volume.workloadUid);
+    const others = this.#ofDevice.get(volume.deviceKey)! - 1;
+    if (others === 0) this.#ofDevice.delete(volume.deviceKey);
+    else this.#ofDevice.set(volume.deviceKey, others);
+  }
+
+  /** Whether any workload has, or may have, a volume of that device. */
+  hasVolumeOf(device: DeviceKey): boolean {
+    return this.#ofDevice.has(device);
   }
 
   /** The volumes of a workload. */

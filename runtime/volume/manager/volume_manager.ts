@@ -282,25 +282,26 @@ export class Manager implements VolumeManager, AsyncDisposable {
     return !this.#leaving.has(uid);
   }
 
-  /** Devices that are gone, or stay because somebody else has them. */
+  /** Once its volumes are gone: devices that are gone, too, or stay because somebody else has them. */
   #forgetLeft(uid: string): void {
     const { actual, desired } = this.#reconciler;
     const devices = this.#leaving.get(uid);
     if (devices === undefined) return;
-    const used = new Set([...actual.volumes.values()].filter((v) => v.workloadUid !== uid).map((v) => v.deviceKey));
+    for (const _ of actual.ofWorkload(uid)) return;
     for (const device of devices) {
-      const stays = desired.wantsDevice(device) || used.has(device);
+      const stays = desired.wantsDevice(device) || actual.hasVolumeOf(device);
       const isThere = actual.devices.has(device) || this.#reconciler.executor.keys.has(deviceLockKey(device));
       if (stays || !isThere) devices.delete(device);
     }
-    for (const _ of actual.ofWorkload(uid)) return;
     if (devices.size === 0) this.#leaving.delete(uid);
   }
 
   #progress(uid: string | undefined): void {
-    for (const leaving of [...this.#leaving.keys()]) this.#forgetLeft(leaving);
+    for (const leaving of [...this.#leaving.keys()]) {
+      this.#forgetLeft(leaving);
+      if (!this.#leaving.has(leaving)) this.#waiters.notify(leaving);
+    }
     this.#waiters.notify(uid);
-    if (uid !== undefined && this.#leaving.size > 0) this.#waiters.notify();
     this.#updateWatch();
     this.#watch.soon();
   }
