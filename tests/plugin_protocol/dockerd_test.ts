@@ -2,6 +2,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path/posix";
 import { commandOutput, type CommandResult, runCommand } from "../../runtime/host/command.ts";
 import { startLamina } from "../e2e/lamina_process.ts";
+import { startDockerd } from "../support/dockerd.ts";
 import { rootTest, scratchDirectory } from "../support/scratch.ts";
 
 /**
@@ -9,38 +10,6 @@ import { rootTest, scratchDirectory } from "../support/scratch.ts";
  * sees the volumes of this test, so they have names that no other test has.
  */
 const SPECS = "/etc/docker/plugins";
-
-/** dockerd without networks, on directories of its own. */
-async function startDockerd(directory: string): Promise<AsyncDisposable & { readonly socket: string }> {
-  await using parts = new AsyncDisposableStack();
-  await Deno.mkdir(directory, { recursive: true });
-  const socket = join(directory, "d.sock");
-  const args = ["--data-root", `${directory}/root`, "--exec-root", `${directory}/exec`, "-p", `${directory}/pid`];
-  args.push("-H", `unix://${socket}`, "--iptables=false", "--bridge=none", "--storage-driver=vfs");
-  const child = new Deno.Command("sh", {
-    args: ["-c", 'log=$1; shift; exec dockerd "$@" >"$log" 2>&1', "sh", join(directory, "log"), ...args],
-    stdin: "null",
-  }).spawn();
-  parts.defer(async () => {
-    const timer = setTimeout(() => child.kill("SIGKILL"), 30_000);
-    child.kill("SIGTERM");
-    await child.status;
-    clearTimeout(timer);
-    await runCommand("umount", ["-q", "-R", `${directory}/root`]);
-  });
-  for (const deadline = Date.now() + 120_000; !await answers(socket);) {
-    if (Date.now() > deadline) {
-      throw new Error(`dockerd is not ready: ${await Deno.readTextFile(join(directory, "log"))}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  const held = parts.move();
-  return { socket, [Symbol.asyncDispose]: () => held.disposeAsync() };
-}
-
-async function answers(socket: string): Promise<boolean> {
-  return (await runCommand("docker", ["-H", `unix://${socket}`, "version"])).code === 0;
-}
 
 rootTest("a real dockerd keeps volumes with Lamina: it makes, lists, mounts and removes them", async () => {
   await using parts = new AsyncDisposableStack();
