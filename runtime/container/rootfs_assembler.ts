@@ -16,7 +16,7 @@ import { dirname } from "@std/path/posix";
 import { hostError } from "../host/errno_errors.ts";
 import { faultPoint } from "../host/faults.ts";
 import { mountAnswers } from "../host/fuse_servers.ts";
-import { statxFd } from "../host/fs_calls.ts";
+import { knownOfFd } from "../host/fs_calls.ts";
 import {
   currentMountTable,
   mountAtTarget,
@@ -104,14 +104,15 @@ export class RootfsAssembler {
     rootMounts?: readonly Mount[],
   ): Promise<boolean> {
     const rootfs = this.#layout.rootfs(id);
-    if (this.isMounted(id)) {
+    let wasThere = this.isMounted(id);
+    if (wasThere) {
       this.#own.refuseForeign(id, "mount");
       // Its program is gone, and with it all that could be done there; what was written is in the RW layer.
       if (!await this.answers(id)) {
         await this.#mounter.unmount([rootfs], { signal: operation.signal, lazy: true });
+        wasThere = this.isMounted(id);
       }
     }
-    const wasThere = this.isMounted(id);
     const made: string[] = [];
     try {
       await this.#sources.acquire(id, spec, operation);
@@ -194,7 +195,7 @@ export class RootfsAssembler {
     for (const { target } of planned.reverse()) {
       try {
         using opened = openInRoot(rootfs, target);
-        if (opened.realPath !== rootfs && statxFd(opened.fd).mountRoot) targets.push(opened.realPath);
+        if (opened.realPath !== rootfs && knownOfFd(opened.fd).mountRoot) targets.push(opened.realPath);
       } catch (error) {
         if (!isLaminaError(error)) throw error;
       }

@@ -73,6 +73,8 @@ export interface FileStatus {
 const statBuffer = new Uint8Array(256);
 const stat = new DataView(statBuffer.buffer);
 const le = true; // x86-64 and arm64 are both little-endian
+const AT_STATX_DONT_SYNC = 0x4000;
+const STATX_TYPE = 1;
 const STATX_WANTED = 0x7ff | 0x1000; // basic stats and the mount id
 const ATTR_IMMUTABLE = 0x10;
 const ATTR_APPEND = 0x20;
@@ -133,6 +135,13 @@ export function statxFd(fd: number): FileStatus {
     "statx",
     `fd ${fd}`,
   );
+  return decodeStatus();
+}
+
+/** What of an open descriptor is known without asking a server that may not answer: a network file system's. */
+export function knownOfFd(fd: number): Pick<FileStatus, "type" | "mountRoot"> {
+  const flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC;
+  checked(libc.statx(fd, cString(empty), flags, STATX_TYPE, statBuffer), "statx", `fd ${fd}`);
   return decodeStatus();
 }
 

@@ -5,7 +5,7 @@
 import { type ByteString, byteStringFromText, displayName } from "../core/bytes.ts";
 import { LaminaError } from "../core/errors.ts";
 import { hostError } from "./errno_errors.ts";
-import { closeFd, type FileType, openAt, readlinkAt, statxFd } from "./fs_calls.ts";
+import { closeFd, type FileType, knownOfFd, openAt, readlinkAt } from "./fs_calls.ts";
 import { chmodFd, mkdirAt } from "./fs_change_calls.ts";
 import { isErrno } from "./libc.ts";
 import {
@@ -132,7 +132,7 @@ function openedPath(fd: number, made: readonly string[], attempted: string): Ope
       fd,
       procPath: `/proc/${Deno.pid}/fd/${fd}`,
       realPath,
-      type: statxFd(fd).type,
+      type: knownOfFd(fd).type,
       made,
       [Symbol.dispose]: close,
     };
@@ -179,7 +179,7 @@ class Maker {
       // "file/." and "file/.." need a directory too, as in the kernel.
       const isLast = rest.length === 0;
       const fd = this.#openOrMake(name, isLast ? this.wanted : "directory", isLast);
-      const type = statxFd(fd).type;
+      const type = knownOfFd(fd).type;
       if (type === "symlink") {
         this.#follow(fd, name, rest);
         continue;
