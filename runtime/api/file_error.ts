@@ -8,7 +8,13 @@ import { type ErrorCode, LaminaError, messageOf } from "../core/errors.ts";
  */
 export function fileError(error: unknown, attempted: string): LaminaError {
   if (error instanceof LaminaError) return error;
-  return new LaminaError(codeOf(error), `${attempted}: ${messageOf(error)}`, { cause: error });
+  return new LaminaError(codeOf(error), `${attempted}: ${wordsOf(error)}`, { cause: error });
+}
+
+/** `No such file or directory (os error 2): open '/x'` without the number and the call: what was attempted is known. */
+function wordsOf(error: unknown): string {
+  const [, words] = /^([A-Z][^(]*) \(os error \d+\)/.exec(messageOf(error)) ?? [];
+  return words === undefined ? messageOf(error) : `${words[0]!.toLowerCase()}${words.slice(1)}`;
 }
 
 function codeOf(error: unknown): ErrorCode {

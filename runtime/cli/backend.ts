@@ -2,6 +2,7 @@
 import type { Logger } from "../api/log.ts";
 import { probeSocket } from "../api/socket_path.ts";
 import { LaminaError } from "../core/errors.ts";
+import { isThere } from "../host/is_there.ts";
 import type { Backend } from "./client.ts";
 
 /** Where to look. */
@@ -56,8 +57,32 @@ function daemonBackend(socket: string): Backend {
   };
 }
 
-/** Loaded only here: a call to the daemon does not pay for the engine. */
-async function embeddedBackend({ root, log, volumePlugins }: BackendOptions): Promise<Backend> {
+/**
+ * Loaded only here: a call to the daemon does not pay for the engine. A root that is not there is made by the first
+ * call that changes something, and by the doctor, who tries out what works there.
+ */
+async function embeddedBackend(options: BackendOptions): Promise<Backend> {
+  if (await isThere(options.root)) return await openRoot(options);
+  let opened: Promise<Backend> | undefined;
+  return {
+    kind: "embedded",
+    place: options.root,
+    async fetch(request) {
+      if (opened === undefined && request.method === "GET" && new URL(request.url).pathname !== "/v1/doctor") {
+        throw new LaminaError(
+          "UNAVAILABLE",
+          `${options.embedded ? "There" : `No daemon listens at ${options.socket}, and there`} is no root at ` +
+            `${options.root}. Start a daemon with lamina serve, or name what there is with --socket or --root`,
+          { details: { socket: options.socket, root: options.root } },
+        );
+      }
+      return await (await (opened ??= openRoot(options))).fetch(request);
+    },
+    [Symbol.asyncDispose]: async () => await (await opened?.catch(() => undefined))?.[Symbol.asyncDispose](),
+  };
+}
+
+async function openRoot({ root, log, volumePlugins }: BackendOptions): Promise<Backend> {
   const [{ createRuntime }, { Router }] = await Promise.all([import("../runtime.ts"), import("../api/router.ts")]);
   const runtime = await createRuntime({ root, volumePlugins: { places: volumePlugins } });
   const router = new Router({ runtime, log });

@@ -105,6 +105,12 @@ async function toFile(stream: ByteStream, path: string, signal: AbortSignal): Pr
     file = await Deno.open(temporary, direct ? { write: true } : { write: true, createNew: true, mode: 0o644 });
   } catch (error) {
     await stream.cancel();
+    if (error instanceof Deno.errors.NotFound) {
+      throw new LaminaError(
+        "NOT_FOUND",
+        `Cannot write to ${path}: there is no directory ${dirname(path)}. Make it first`,
+      );
+    }
     throw fileError(error, `Cannot write to ${path}`);
   }
   try {

@@ -5,10 +5,17 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   const limit = Math.max(1, Math.floor(word.length / 3));
   let best: { candidate: string; distance: number } | undefined;
   for (const candidate of candidates) {
-    const distance = candidate.startsWith(word) && word.length >= 2 ? 0 : editDistance(word, candidate);
+    const distance = isShortFor(word, candidate) || isShortFor(candidate, word) && candidate.length >= 4
+      ? 0
+      : editDistance(word, candidate);
     if (distance <= limit && distance < (best?.distance ?? Infinity)) best = { candidate, distance };
   }
   return best?.candidate;
+}
+
+/** `vol` for `volume`; the other way round a longer word was typed than there is: `--reference` for `--ref`. */
+function isShortFor(short: string, long: string): boolean {
+  return short.length >= 2 && long.startsWith(short);
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */

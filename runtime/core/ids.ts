@@ -37,7 +37,10 @@ export const ContainerName: z.core.$ZodBranded<z.ZodString, "ContainerName"> = z
 export type ContainerName = z.infer<typeof ContainerName>;
 
 /** Name of a volume: as Docker's, at least two and at most 255 characters. */
-export const VolumeName: z.core.$ZodBranded<z.ZodString, "VolumeName"> = z.string().max(255).regex(
+export const VolumeName: z.core.$ZodBranded<z.ZodString, "VolumeName"> = z.string().max(
+  255,
+  "a volume name has at most 255 characters",
+).regex(
   /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/,
   "a volume name has two or more characters, starts with a letter or digit and goes on with letters, digits, _ . -",
 ).brand("VolumeName");

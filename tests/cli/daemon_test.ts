@@ -36,6 +36,23 @@ rootTest("the command line does through the daemon what its commands say", async
   assertEquals(JSON.parse(await ran("image", "ls", "--json")), await response.json());
 });
 
+rootTest("without a daemon and a root, what only looks says so and makes none", async () => {
+  await using scratch = await scratchDirectory();
+  const place = { root: join(scratch.path, "root"), socket: join(scratch.path, "run/x.sock") };
+  for (const args of ["image ls", "container ls", "volume ls", "volume inspect data", "df", "info"]) {
+    const { code, stderr } = await lamina(place, args.split(" "));
+    assertEquals(code, 5, args);
+    assertStringIncludes(stderr, `there is no root at ${place.root}. Start a daemon`, args);
+    assertEquals(await exists(place.root), false, args);
+  }
+  assertStringIncludes((await lamina(place, ["image", "ls", "--embedded"])).stderr, "There is no root at");
+  const { code, stderr } = await lamina(place, ["volume", "create", "data"]);
+  assertEquals([code, stderr], [0, ""]);
+  const saved = await lamina(place, ["volume", "backup", "data", "-o", join(scratch.path, "nodir/x.tar")]);
+  assertEquals(saved.code, 3);
+  assertStringIncludes(saved.stderr, `there is no directory ${scratch.path}/nodir. Make it first`);
+});
+
 rootTest("without a daemon the command line opens the root itself, and leaves it well", async () => {
   await using scratch = await scratchDirectory();
   const place = { root: join(scratch.path, "root"), socket: join(scratch.path, "run/x.sock") };
@@ -200,7 +217,7 @@ rootTest("an interrupted import is rolled back and ends with 130", async () => {
 rootTest("an interrupted import without a daemon is rolled back and ends with 130", async () => {
   await using scratch = await scratchDirectory();
   const place = { root: join(scratch.path, "root"), socket: join(scratch.path, "run/x.sock") };
-  assertEquals((await lamina(place, ["info"])).code, 0);
+  assertEquals((await lamina(place, ["gc"])).code, 0);
   const tar = await writeRootfsTar(scratch.path, 2_000_000);
   const running = await endlessImport(place, tar, ["--embedded"]);
   running.child.kill("SIGINT");

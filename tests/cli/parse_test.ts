@@ -97,6 +97,7 @@ Deno.test("suggestions are near: one slip in three letters", () => {
   assertEquals(editDistance("", "abc"), 3);
   assertEquals(nearest("lss", ["ls", "rm"]), "ls");
   assertEquals(nearest("delete", ["ls", "rm"]), undefined);
+  assertEquals(nearest("--reference", ["--ref", "--root"]), "--ref");
   assertEquals(nearest("comp", ["completions", "container"]), "completions");
 });
 

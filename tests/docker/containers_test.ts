@@ -144,6 +144,9 @@ rootTest("docker diff, commit and export see what docker cp put into a container
     '{{.Id}} {{.Comment}} {{.Author}} {{json .Config.Entrypoint}} {{json .Config.Env}} {{index .Config.Labels "l"}}';
   assertEquals(await it.docker("inspect", "-f", shown, "web:2"), `${id} why who ["/x"] ["A=1","B=2"] 1`);
   assertEquals((await it.docker("history", "-q", "web:2")).split("\n"), [id.slice(7, 19), "<missing>"]);
+  // The layer below has no time of its own: that of the commit is not its.
+  const ages = (await it.docker("history", "--format", "{{.CreatedSince}}", "web:2")).split("\n");
+  assertEquals([/second|minute/.test(ages[0]!), ages[1]], [true, "N/A"]);
   assertMatch(await it.docker("commit", "c"), /^sha256:[0-9a-f]{64}$/);
   assertStringIncludes(await it.refused("commit", "-c", "RUN true", "c"), "RUN true");
   assertStringIncludes(await it.refused("commit", "nope"), "No such container: nope");

@@ -44,6 +44,8 @@ rootTest("the arm64 binary says its version and describes the machine under an e
     : ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu", path];
   const options = { env, timeout_ms: 300_000 };
   assertMatch(await commandOutput(program!, [...prefix, "version"], options), /\d+\.\d+\.\d+/);
+  // Makes the root; what only looks does not.
+  await commandOutput(program!, [...prefix, "gc", "--embedded"], options);
   const info = JSON.parse(await commandOutput(program!, [...prefix, "info", "--embedded", "--json"], options));
   assertMatch(info.architecture, /arm64|aarch64/);
 });

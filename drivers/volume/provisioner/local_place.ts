@@ -11,7 +11,7 @@
  * ```
  */
 import { basename, join } from "@std/path/posix";
-import { LaminaError } from "../../../runtime/core/errors.ts";
+import { LaminaError, messageOf } from "../../../runtime/core/errors.ts";
 import { KeyedLock } from "../../../runtime/core/keyed_lock.ts";
 import type { Operation } from "../../../runtime/core/operation.ts";
 import { fileSystemStatus } from "../../../runtime/host/disk.ts";
@@ -28,6 +28,8 @@ import { isThere } from "../../../runtime/host/is_there.ts";
 
 /** Kept free for what the file system writes of its own. */
 const MARGIN_BYTES = 4 << 20;
+/** What taking back a volume that could not be made may last. */
+const UNDO_TIMEOUT_MS = 600_000;
 const MAKING = ".making-";
 const DELETING = ".deleting-";
 
@@ -119,9 +121,16 @@ export class LocalPlace implements Disposable {
       faultPoint("provision.renamed");
       return { record, tree: treeOf(directory, record) };
     } catch (error) {
-      const signal = new AbortController().signal;
-      await this.#erase(staging, { ...operation, signal }).catch(() => {});
-      throw hostError(error, `Cannot make ${name} in ${this.directory}`);
+      const failure = hostError(error, `Cannot make ${name} in ${this.directory}`);
+      // Not the caller's signal: that may be what was aborted.
+      const undoing = { ...operation, signal: AbortSignal.timeout(UNDO_TIMEOUT_MS) };
+      const left = await this.#erase(staging, undoing).then(() => undefined, (reason) => messageOf(reason));
+      if (left === undefined) throw failure;
+      throw new LaminaError(
+        failure.code,
+        `${failure.message}. What was begun lies in ${staging} until the next attempt or start: ${left}`,
+        { cause: failure, details: failure.details },
+      );
     }
   }
 

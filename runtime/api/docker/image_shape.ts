@@ -92,7 +92,7 @@ export function dockerHistory(image: Image): Record<string, unknown>[] {
   while (history.filter(({ empty_layer }) => empty_layer !== true).length < layers.length) history.push({});
   const steps = history.map((step) => ({
     Id: "<missing>",
-    Created: unixSeconds(typeof step.created === "string" ? step.created : createdOf(image)),
+    Created: stepTime(step, image),
     CreatedBy: textOf(step.created_by),
     Tags: null as string[] | null,
     Size: step.empty_layer === true ? 0 : layers.shift()?.size_bytes ?? 0,
@@ -104,6 +104,13 @@ export function dockerHistory(image: Image): Record<string, unknown>[] {
     if (tags.length > 0) steps[0].Tags = tags;
   }
   return steps;
+}
+
+/** A step below a commit may have no time of its own: not the commit's then, but none. */
+function stepTime(step: Record<string, unknown>, image: Image): number {
+  const seconds = unixSeconds(textOf(step.created));
+  if (!Number.isNaN(seconds)) return seconds;
+  return image.created_at === undefined ? unixSeconds(image.imported_at) : 0;
 }
 
 function textOf(value: unknown): string {
