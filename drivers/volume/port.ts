@@ -115,7 +115,11 @@ export interface DeviceMounter {
     request: { readonly spec: VolumeSpec; readonly path: string; readonly devicePath?: string },
     operation: Operation,
   ): Promise<void>;
-  unmountDevice(request: { readonly volumeId: string; readonly path: string }, operation: Operation): Promise<void>;
+  /** @param request `force`: its workload was given up, so that out of sight is enough if nobody answers for it. */
+  unmountDevice(
+    request: { readonly volumeId: string; readonly path: string; readonly force?: boolean },
+    operation: Operation,
+  ): Promise<void>;
   /**
    * For volumes that have a place of their own: where that is; empty as long as only {@linkcode mountDevice} can tell.
    * Workloads use such a volume there, without a mount of their own: neither `setUp` nor `tearDown` is called, and the

@@ -110,7 +110,7 @@ rootTest("a mount over ours is left alone, and ours is back when it is gone", as
   await eventually("seen", () => test.manager.volumes()[0]!.last_error !== undefined);
   test.manager.release("one");
   const error = await assertRejects(
-    () => test.manager.gone("one", { signal: AbortSignal.timeout(3000), progress: () => {} }),
+    () => test.manager.gone("one", { signal: AbortSignal.timeout(60_000), progress: () => {} }, { failFast: true }),
     LaminaError,
     "somebody else has mounted",
   );
@@ -128,7 +128,7 @@ rootTest("a busy volume is not torn down; it goes when its user does", async () 
   const file = Deno.openSync(join(path, "open"), { write: true, create: true });
   test.manager.release("one");
   const error = await assertRejects(
-    () => test.manager.gone("one", { signal: AbortSignal.timeout(3000), progress: () => {} }),
+    () => test.manager.gone("one", { signal: AbortSignal.timeout(60_000), progress: () => {} }, { failFast: true }),
     LaminaError,
     "in use",
   );
@@ -146,7 +146,7 @@ rootTest("what others put in the way of the clean-up is named, and stays", async
   Deno.writeTextFileSync(join(path, "precious"), "mine");
   test.manager.release("one");
   await assertRejects(
-    () => test.manager.gone("one", { signal: AbortSignal.timeout(2000), progress: () => {} }),
+    () => test.manager.gone("one", { signal: AbortSignal.timeout(60_000), progress: () => {} }, { failFast: true }),
     LaminaError,
     'it holds "precious"',
   );
@@ -172,9 +172,14 @@ rootTest("one volume of a pod that cannot be mounted keeps none of the others", 
     volume("bad", { bind: "/nowhere/at/all" }),
     volume("m", { tmpfs: "m" }),
   ];
-  const error = await assertRejects(() => test.up("one", volumes, 2000), LaminaError, "/nowhere/at/all");
+  test.manager.desire({ workload: podOf("one"), volumes });
+  const error = await assertRejects(
+    () => test.manager.ready("one", { signal: AbortSignal.timeout(60_000), progress: () => {} }, { failFast: true }),
+    LaminaError,
+    "/nowhere/at/all",
+  );
   assertEquals(error.code, "NOT_FOUND");
-  assertEquals(mountedIn(test).length, 2);
+  await eventually("the others are up", () => mountedIn(test).length === 2);
   assertEquals(test.events.find(({ reason }) => reason === "FailedMount")?.workload.uid, "one");
 });
 

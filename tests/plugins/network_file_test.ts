@@ -1,10 +1,10 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { join } from "@std/path/posix";
 import { cephFsKind, glusterKind, nfsKind } from "../../drivers/volume/network/file_kinds.ts";
 import { NetworkFilePlugin } from "../../drivers/volume/network/network_file_plugin.ts";
 import { unmountNetwork } from "../../drivers/volume/network/unmount.ts";
 import type { VolumeSpec } from "../../drivers/volume/port.ts";
-import { LaminaError } from "../../runtime/core/errors.ts";
+import { LaminaError, messageOf } from "../../runtime/core/errors.ts";
 import type { Mount } from "../../runtime/core/mount.ts";
 import type { Mounter, UnmountOptions } from "../../runtime/host/mounter.ts";
 import { testOperation } from "../support/scratch.ts";
@@ -149,17 +149,21 @@ Deno.test("uses of one export with the same options share its mount, others do n
 
 Deno.test("a server that does not answer is given up in steps, one that is in use is not", async () => {
   const silent = new LaminaError("DEADLINE_EXCEEDED", "umount did not end");
-  const table: Array<[answer: (options: UnmountOptions) => void, tried: string[], fails: boolean]> = [
-    [() => {}, ["/m"], false],
-    [({ force }) => throwUnless(force, silent), ["/m", "/m force"], false],
-    [({ lazy }) => throwUnless(lazy, silent), ["/m", "/m force", "/m force lazy"], false],
-    [() => throwUnless(false, silent), ["/m", "/m force", "/m force lazy"], true],
-    [() => throwUnless(false, new LaminaError("CONFLICT", "busy")), ["/m"], true],
+  const hangs = "umount -l /m";
+  const table: Array<[force: boolean, answer: (options: UnmountOptions) => void, tried: string[], told: string]> = [
+    [false, () => {}, ["/m"], ""],
+    [false, ({ force }) => throwUnless(force, silent), ["/m", "/m force"], ""],
+    [false, ({ lazy }) => throwUnless(lazy, silent), ["/m", "/m force"], hangs],
+    [true, () => {}, ["/m"], ""],
+    [true, ({ lazy }) => throwUnless(lazy, silent), ["/m", "/m force", "/m force lazy"], ""],
+    [true, () => throwUnless(false, silent), ["/m", "/m force", "/m force lazy"], hangs],
+    [true, () => throwUnless(false, new LaminaError("CONFLICT", "busy")), ["/m"], "busy"],
   ];
-  for (const [answer, tried, fails] of table) {
+  for (const [force, answer, tried, told] of table) {
     const { mounter, unmounts } = listeningMounter(answer);
-    const failed = await unmountNetwork("/m", mounter, testOperation()).then(() => false, () => true);
-    assertEquals([unmounts, failed], [tried, fails]);
+    const failure = await unmountNetwork("/m", mounter, testOperation(), { force }).then(() => "", messageOf);
+    assertEquals(unmounts, tried);
+    assert(failure.includes(told) && (failure === "") === (told === ""), failure);
   }
 });
 

@@ -50,10 +50,10 @@ export class NamedVolumePlugin implements VolumePlugin {
         const { driver, volume } = volumes.get(nameOf(spec));
         await driver.mount(volume, operation);
       },
-      unmountDevice: async ({ volumeId }, operation) => {
+      unmountDevice: async ({ volumeId, force }, operation) => {
         // One that has gone was unmounted before.
         const found = volumes.find(volumeId);
-        await found?.driver.unmount(found.volume, operation);
+        await found?.driver.unmount(found.volume, operation, { force });
       },
     };
   }

@@ -58,8 +58,12 @@ export interface VolumeDriver {
    * @throws `NOT_FOUND` (device), `DEADLINE_EXCEEDED` (a server does not answer), `INVALID_ARGUMENT`, `PERMISSION_DENIED`
    */
   mount(volume: NamedVolume, operation: Operation): Promise<string>;
-  /** Undoes `mount`; called only after one that succeeded, in this life of the daemon or an earlier one. */
-  unmount(volume: NamedVolume, operation: Operation): Promise<void>;
+  /**
+   * Undoes `mount`; called only after one that succeeded, in this life of the daemon or an earlier one.
+   *
+   * @param options `force`: whoever had it has given it up: if nobody answers for it, out of sight is enough.
+   */
+  unmount(volume: NamedVolume, operation: Operation, options?: { readonly force?: boolean }): Promise<void>;
   /** What its data takes and may take; absent where the driver cannot tell. Mounts nothing. */
   usage?(volume: NamedVolume, operation: Operation): Promise<VolumeUsage>;
   /**

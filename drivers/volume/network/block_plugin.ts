@@ -47,7 +47,7 @@ export class NetworkBlockPlugin implements VolumePlugin {
         const request = { device: devicePath!, target: path, fs_type: fsType, read_only, options: spec.mount_options };
         await mountDevice(request, context.mounter, operation);
       },
-      unmountDevice: ({ path }, operation) => unmountNetwork(path, context.mounter, operation),
+      unmountDevice: ({ path, force }, operation) => unmountNetwork(path, context.mounter, operation, { force }),
     };
   }
 

@@ -39,7 +39,7 @@ export class NetworkFilePlugin implements VolumePlugin {
     this.#kind = kind;
     this.deviceMounter = {
       mountDevice: ({ spec, path }, operation) => this.#mount(spec, path, operation),
-      unmountDevice: ({ path }, operation) => unmountNetwork(path, this.#context.mounter, operation),
+      unmountDevice: ({ path, force }, operation) => unmountNetwork(path, this.#context.mounter, operation, { force }),
     };
   }
 

@@ -33,6 +33,8 @@ export interface ActualVolume extends ActualFacts {
   readonly isInPlace?: boolean;
   /** An earlier process may have mounted something here that nobody has looked at since. */
   isUnknown?: boolean;
+  /** Its workload was given up: see {@linkcode VolumeManager.release}. */
+  isGivenUp?: boolean;
 }
 
 /** See {@linkcode DeviceFacts}; likewise. */
@@ -45,6 +47,8 @@ export interface ActualDevice extends DeviceFacts {
   path: string;
   devicePath?: string;
   places: Place[];
+  /** Likewise, until somebody wants it again. */
+  isGivenUp?: boolean;
 }
 
 /** See the head of the file. */

@@ -76,6 +76,7 @@ export class MountSteps {
     if (wanted.isInPlace) entry.path = this.#actual.pathOf(wanted);
     entry.places = this.#placesNow([{ target: entry.path, recursive: false }]);
     entry.device = "GloballyMounted";
+    entry.isGivenUp = false;
     if (wanted.isInPlace) this.#noteSeen(entry);
   }
 

@@ -70,8 +70,13 @@ export interface VolumeManager extends KeptRoots {
   readonly isComplete: boolean;
   /** Puts a workload, or its new needs, in the desired world. Never waits. */
   desire(wanted: WantedWorkload): void;
-  /** Takes a workload out: its volumes are unmounted. */
-  release(workloadUid: string): void;
+  /**
+   * Takes a workload out: its volumes are unmounted.
+   *
+   * @param options `force`: it is given up, so that what nobody answers for need only be out of sight. Also later, for
+   * one that was released before and is not gone.
+   */
+  release(workloadUid: string, options?: { readonly force?: boolean }): void;
   /**
    * Waits until all volumes of the workload are usable.
    *

@@ -3,7 +3,7 @@
  * not there to be success, and leave alone what others have mounted.
  */
 import { dirname } from "@std/path/posix";
-import { LaminaError } from "../../core/errors.ts";
+import { isLaminaError, LaminaError } from "../../core/errors.ts";
 import { mountsBelow } from "../../core/mountinfo.ts";
 import type { Operation } from "../../core/operation.ts";
 import { faultPoint } from "../../host/faults.ts";
@@ -40,7 +40,7 @@ export class UnmountSteps {
       if (entry.state === "Mounted") entry.state = "Uncertain";
       const targets = await this.#targetsOf(entry, operation);
       waits = false;
-      if (targets.length > 0) await gathering.join(targets, operation.signal);
+      if (targets.length > 0) await this.#unmount(entry, targets, gathering, operation);
       else gathering.leave();
       await this.#unmountRest(entry, operation);
       faultPoint("manager.unmounted");
@@ -56,6 +56,22 @@ export class UnmountSteps {
     this.#actual.removeVolume(entry);
   }
 
+  /** With those of the workload's other volumes; out of sight if nobody answers and nobody cares. */
+  async #unmount(
+    entry: ActualVolume,
+    targets: readonly string[],
+    gathering: UnmountGathering,
+    { signal }: Operation,
+  ): Promise<void> {
+    try {
+      await gathering.join(targets, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!entry.isGivenUp || !isLaminaError(error, "DEADLINE_EXCEEDED", "UNAVAILABLE")) throw error;
+      await this.#room.mounter.unmount(targets, { signal, force: true, lazy: true });
+    }
+  }
+
   /** Unmounts a device that no workload uses. */
   async unmountDevice(entry: ActualDevice, operation: Operation): Promise<void> {
     const { host, journal, plugins } = this.#room;
@@ -64,7 +80,8 @@ export class UnmountSteps {
     if (isInPlace) entry.places.forEach((place) => this.#refuseOthers(place));
     else this.#refuseReferences(entry);
     entry.device = "Uncertain";
-    await mounter?.unmountDevice({ volumeId: entry.volumeId, path: entry.path }, operation);
+    const { volumeId, path, isGivenUp: force = false } = entry;
+    await mounter?.unmountDevice({ volumeId, path, force }, operation);
     if (!isInPlace && host.mountIdAt(entry.path) !== undefined) {
       throw new LaminaError("CONFLICT", `Cannot unmount ${entry.path}: something is still mounted there`, {
         details: { path: entry.path },

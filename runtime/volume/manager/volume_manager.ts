@@ -84,8 +84,12 @@ export class Manager implements VolumeManager, AsyncDisposable {
   }
 
   /** See {@linkcode VolumeManager}. */
-  release(workloadUid: string): void {
+  release(workloadUid: string, options: { readonly force?: boolean } = {}): void {
     const removed = this.#reconciler.desired.remove(workloadUid);
+    if (options.force) {
+      const devices = [...removed?.volumes.values() ?? []].map(({ deviceKey }) => deviceKey);
+      this.#giveUp(workloadUid, [...devices, ...this.#leaving.get(workloadUid) ?? []]);
+    }
     if (removed === undefined) return;
     for (const volume of removed.volumes.values()) this.#drop(volume);
     const devices = new Set([...removed.volumes.values()].map((volume) => volume.deviceKey));
@@ -244,6 +248,22 @@ export class Manager implements VolumeManager, AsyncDisposable {
     this.#stopWatchTimer?.();
     this.#watch.stop();
     await this.#reconciler.close(CLOSE_MS);
+  }
+
+  /** What of a workload cannot be unmounted in order may be taken out of sight. */
+  #giveUp(uid: string, devices: Iterable<DeviceKey>): void {
+    const { actual, desired, failures } = this.#reconciler;
+    for (const volume of actual.ofWorkload(uid)) {
+      volume.isGivenUp = true;
+      failures.retryNow(operationId("volume_unmount", volume.key));
+    }
+    for (const key of devices) {
+      const device = actual.devices.get(key);
+      if (device === undefined || desired.wantsDevice(key)) continue;
+      device.isGivenUp = true;
+      failures.retryNow(operationId("unmount_device", key));
+    }
+    this.#reconciler.wake();
   }
 
   #drop(volume: DesiredVolume): void {

@@ -1,6 +1,6 @@
 /** The driver `local`: volumes of this machine, in directories of the root or mounted from a device or server. */
 import { isLaminaError, LaminaError } from "../../../../runtime/core/errors.ts";
-import { type Operation, withDeadline } from "../../../../runtime/core/operation.ts";
+import type { Operation } from "../../../../runtime/core/operation.ts";
 import type { RootLayout } from "../../../../runtime/core/root_layout.ts";
 import { fileSystemStatus } from "../../../../runtime/host/disk.ts";
 import { makeDirectoryDurably, renameDurably, syncDirectory } from "../../../../runtime/host/durable.ts";
@@ -10,6 +10,7 @@ import { currentMountTable, mountIdentityIfThere, mountsBelow } from "../../../.
 import type { Mounter } from "../../../../runtime/host/mounter.ts";
 import type { LayerEngine } from "../../../storage/layer/engine.ts";
 import { fileSystemOn } from "../../../storage/devicemapper/file_systems.ts";
+import { unmountNetwork } from "../../network/unmount.ts";
 import type { VolumeUsage } from "../../port.ts";
 import { fillsDevice, mountImage } from "../../sized/image_mount.ts";
 import type { KnownTree } from "../../sized/sized_place.ts";
@@ -18,9 +19,6 @@ import { mountPlan } from "./local_mount.ts";
 import { planLocal } from "./local_options.ts";
 import { isSubvolume, kindOf, LocalPlace } from "./local_place.ts";
 import { LocalTrees } from "./local_trees.ts";
-
-/** What a server may take to let go before it is left alone. */
-const UNMOUNT_TIMEOUT_MS = 30_000;
 
 /** See the head of the file. */
 export class LocalDriver implements VolumeDriver {
@@ -105,7 +103,8 @@ export class LocalDriver implements VolumeDriver {
   async undoCreate(volume: NamedVolume, operation: Operation): Promise<boolean> {
     const place = this.place(volume);
     if (kindOf(place.directory) === "absent") return true;
-    if (this.isMounted(volume)) await this.unmount(volume, operation);
+    // Nobody was told of it.
+    if (this.isMounted(volume)) await this.unmount(volume, operation, { force: true });
     const sized = planLocal(volume).kind === "sized";
     // Of an image the directory is only where it is mounted, and has no limit of its own.
     const limited = sized && !place.isImage && kindOf(place.next) !== "file" && kindOf(place.data) === "directory";
@@ -220,21 +219,18 @@ export class LocalDriver implements VolumeDriver {
     if (grows) await removeLostFound(target);
   }
 
-  /** See {@linkcode VolumeDriver.unmount}. A server that does not answer is left alone after half a minute. */
-  async unmount(volume: NamedVolume, operation: Operation): Promise<void> {
-    await this.unmountPath(this.place(volume).data, operation);
+  /** See {@linkcode VolumeDriver.unmount}. */
+  async unmount(
+    volume: NamedVolume,
+    operation: Operation,
+    options: { readonly force?: boolean } = {},
+  ): Promise<void> {
+    await unmountNetwork(this.place(volume).data, this.#mounter, operation, options);
   }
 
   /** Unmounts what was mounted for a volume. */
   async unmountPath(path: string, operation: Operation): Promise<void> {
-    const { signal } = withDeadline(operation, UNMOUNT_TIMEOUT_MS);
-    try {
-      await this.#mounter.unmount([path], { signal });
-    } catch (error) {
-      operation.signal.throwIfAborted();
-      if (!isLaminaError(error, "DEADLINE_EXCEEDED", "UNAVAILABLE")) throw error;
-      await this.#mounter.unmount([path], { signal: operation.signal, force: true, lazy: true });
-    }
+    await unmountNetwork(path, this.#mounter, operation);
   }
 
   /** See {@linkcode VolumeDriver.usage}. */
