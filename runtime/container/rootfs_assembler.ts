@@ -122,7 +122,9 @@ export class RootfsAssembler {
       if (wasThere && planned.length === 0 && readOnlyYet) return false;
       using sources = await readySources(planned);
       if (!wasThere) {
-        this.#makeMountPoint(rootfs);
+        // Whoever runs as another user on this machine reads no secrets of pods by the way of a root.
+        const isPrivate = all.some(({ mount }) => this.#layout.isInPodVolume(mount.source));
+        this.#makeMountPoint(rootfs, isPrivate ? 0o700 : 0o711);
         const found = rootMounts ?? await this.#driver.mounts(rwLayerKey(id));
         const mounts = found.map((mount) => mountAt(mount, rootfs));
         // Targets may have to be made in the RW layer, so the root becomes read-only after them.
@@ -207,15 +209,16 @@ export class RootfsAssembler {
     }
   }
 
-  #makeMountPoint(rootfs: string): void {
+  /** @param mode Of the directory above it. */
+  #makeMountPoint(rootfs: string, mode: number): void {
     try {
       for (const path of [dirname(rootfs), rootfs]) {
         try {
           Deno.mkdirSync(path);
-          Deno.chmodSync(path, 0o711);
         } catch (error) {
           if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
         }
+        Deno.chmodSync(path, path === rootfs ? 0o711 : mode);
       }
     } catch (error) {
       throw hostError(error, `Cannot make the mount point ${rootfs}`);

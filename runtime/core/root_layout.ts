@@ -83,6 +83,11 @@ export class RootLayout {
   workloadVolume(uid: string, plugin: string, volume: string): string {
     return join(this.pods, uid, "volumes", plugin.replaceAll("/", "~"), volume);
   }
+
+  /** Whether a path is in a volume of a pod, of one of Kubernetes' kinds: what is there is the pod's alone. */
+  isInPodVolume(path: string): boolean {
+    return path.startsWith(`${this.pods}/`) && path.includes("/volumes/kubernetes.io~");
+  }
   /** @param id Of the volume, safe as a file name. */
   deviceMount(plugin: string, id: string): string {
     return join(this.plugins, plugin.replaceAll("/", "~"), id, "mount");
