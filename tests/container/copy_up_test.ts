@@ -4,6 +4,7 @@ import { commandOutput } from "../../runtime/host/command.ts";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import { rootTest } from "../support/scratch.ts";
 import { TestRuntime } from "../support/test_runtime.ts";
+import { DRIVERS, runtimeOn } from "./support/runtime_on.ts";
 import { writeOciLayout } from "../support/oci_layout.ts";
 
 const onData = (source: string, more: Record<string, unknown> = {}) =>
@@ -48,28 +49,31 @@ async function described(tree: string): Promise<string> {
   ]);
 }
 
-rootTest("an empty volume gets what the image has at its target, once, and keeps it", async () => {
-  await using test = await TestRuntime.withImage();
-  await test.create({ name: "one", mounts: [onData("data")] });
-  assertEquals(contents(test, "data"), ["from-image"]);
-  const { mountpoint } = test.runtime.volumes.inspect("data");
-  await Deno.remove(join(mountpoint, "from-image"));
-  // Emptied by its owner: it stays empty.
-  await test.create({ name: "two", mounts: [onData("data")] });
-  assertEquals(contents(test, "data"), []);
-  // A volume that somebody has put something into is not touched.
-  const own = await test.runtime.volumes.create({ name: "own" }, test.operation);
-  await Deno.writeTextFile(join(own.mountpoint, "mine"), "mine");
-  await test.create({ name: "three", mounts: [onData("own")] });
-  assertEquals(contents(test, "own"), ["mine"]);
-  // One that was made empty before is filled, and its directory is still the same.
-  const before = await test.runtime.volumes.create({ name: "before" }, test.operation);
-  const { ino } = await Deno.stat(before.mountpoint);
-  await test.create({ name: "four", mounts: [onData("before")] });
-  assertEquals(contents(test, "before"), ["from-image"]);
-  assertEquals((await Deno.stat(before.mountpoint)).ino, ino);
-  assertEquals(await test.check(), []);
-});
+for (const driver of DRIVERS) {
+  rootTest(`an empty volume gets what the image has at its target, once, and keeps it, on ${driver}`, async () => {
+    await using on = await runtimeOn(driver);
+    const { test } = on;
+    await test.create({ name: "one", mounts: [onData("data")] });
+    assertEquals(contents(test, "data"), ["from-image"]);
+    const { mountpoint } = test.runtime.volumes.inspect("data");
+    await Deno.remove(join(mountpoint, "from-image"));
+    // Emptied by its owner: it stays empty.
+    await test.create({ name: "two", mounts: [onData("data")] });
+    assertEquals(contents(test, "data"), []);
+    // A volume that somebody has put something into is not touched.
+    const own = await test.runtime.volumes.create({ name: "own" }, test.operation);
+    await Deno.writeTextFile(join(own.mountpoint, "mine"), "mine");
+    await test.create({ name: "three", mounts: [onData("own")] });
+    assertEquals(contents(test, "own"), ["mine"]);
+    // One that was made empty before is filled, and its directory is still the same.
+    const before = await test.runtime.volumes.create({ name: "before" }, test.operation);
+    const { ino } = await Deno.stat(before.mountpoint);
+    await test.create({ name: "four", mounts: [onData("before")] });
+    assertEquals(contents(test, "before"), ["from-image"]);
+    assertEquals((await Deno.stat(before.mountpoint)).ino, ino);
+    assertEquals(await test.check(), []);
+  });
+}
 
 rootTest("nothing is copied where nothing may be, or where there is nothing", async () => {
   await using test = await TestRuntime.withImage();
@@ -94,67 +98,76 @@ rootTest("nothing is copied where nothing may be, or where there is nothing", as
   assertEquals(await test.check(), []);
 });
 
-rootTest(
-  "a copy has everything: owners, modes, times, links, devices, attributes, and those of its own top",
-  async () => {
-    await using test = await TestRuntime.withImage();
+for (const driver of DRIVERS) {
+  rootTest(
+    `a copy has everything: owners, modes, times, links, devices, attributes, and those of its own top, on ${driver}`,
+    async () => {
+      await using on = await runtimeOn(driver);
+      const { test } = on;
+      await withRichImage(test);
+      await test.create({ image: "rich:1", name: "image" });
+      const { rootfs } = await test.mount("image");
+      const expected = await described(join(rootfs, "srv"));
+      assert(expected.includes("user.colour") && expected.includes("2751"), expected);
+      await test.create({
+        image: "rich:1",
+        name: "c",
+        mounts: [
+          { type: "volume", source: "fresh", target: "/srv" },
+          { type: "volume", source: "hollow", target: "/empty" },
+        ],
+      });
+      await test.runtime.volumes.create({ name: "older" }, test.operation);
+      await test.create({ image: "rich:1", name: "d", mounts: [{ type: "volume", source: "older", target: "/srv" }] });
+      for (const name of ["fresh", "older"]) {
+        assertEquals(await described(test.runtime.volumes.inspect(name).mountpoint), expected, name);
+      }
+      const hollow = await Deno.stat(test.runtime.volumes.inspect("hollow").mountpoint);
+      assertEquals([hollow.mode! & 0o7777, hollow.uid, hollow.gid], [0o700, 7, 8]);
+    },
+  );
+}
+
+for (const driver of DRIVERS) {
+  rootTest(`links of an image lead copy-up nowhere but into the image, on ${driver}`, async () => {
+    await using on = await runtimeOn(driver);
+    const { test } = on;
     await withRichImage(test);
-    await test.create({ image: "rich:1", name: "image" });
-    const { rootfs } = await test.mount("image");
-    const expected = await described(join(rootfs, "srv"));
-    assert(expected.includes("user.colour") && expected.includes("2751"), expected);
+    const mount = (source: string, target: string) => ({ type: "volume", source, target }) as const;
+    const names = ["follows", "climbs", "loops", "through"];
     await test.create({
       image: "rich:1",
-      name: "c",
       mounts: [
-        { type: "volume", source: "fresh", target: "/srv" },
-        { type: "volume", source: "hollow", target: "/empty" },
+        mount(names[0]!, "/out"),
+        mount(names[1]!, "/srv/climbing"),
+        mount(names[2]!, "/plain/x"),
+        mount(names[3]!, "/loop-a"),
       ],
     });
-    await test.runtime.volumes.create({ name: "older" }, test.operation);
-    await test.create({ image: "rich:1", name: "d", mounts: [{ type: "volume", source: "older", target: "/srv" }] });
-    for (const name of ["fresh", "older"]) {
-      assertEquals(await described(test.runtime.volumes.inspect(name).mountpoint), expected, name);
-    }
-    const hollow = await Deno.stat(test.runtime.volumes.inspect("hollow").mountpoint);
-    assertEquals([hollow.mode! & 0o7777, hollow.uid, hollow.gid], [0o700, 7, 8]);
-  },
-);
-
-rootTest("links of an image lead copy-up nowhere but into the image", async () => {
-  await using test = await TestRuntime.withImage();
-  await withRichImage(test);
-  const mount = (source: string, target: string) => ({ type: "volume", source, target }) as const;
-  const names = ["follows", "climbs", "loops", "through"];
-  await test.create({
-    image: "rich:1",
-    mounts: [
-      mount(names[0]!, "/out"),
-      mount(names[1]!, "/srv/climbing"),
-      mount(names[2]!, "/plain/x"),
-      mount(names[3]!, "/loop-a"),
-    ],
+    assertEquals(contents(test, "follows"), ["secret"]);
+    for (const name of names.slice(1)) assertEquals(contents(test, name), [], name);
   });
-  assertEquals(contents(test, "follows"), ["secret"]);
-  for (const name of names.slice(1)) assertEquals(contents(test, name), [], name);
-});
+}
 
-rootTest("a copy-up that fails leaves no volume, no view and no container", async () => {
-  await using test = await TestRuntime.withImage();
-  const older = await test.runtime.volumes.create({ name: "older" }, test.operation);
-  await commandOutput("chattr", ["+i", older.mountpoint]);
-  try {
-    const mounts = [onData("new"), { ...onData("older"), target: "/etc" }];
-    await assertRejects(() => test.create({ name: "c", mounts }), LaminaError, "permit");
-  } finally {
-    await commandOutput("chattr", ["-i", older.mountpoint]);
-  }
-  assertEquals(test.runtime.volumes.list().map(({ name }) => name), ["older"]);
-  assertEquals([...Deno.readDirSync(older.mountpoint)], []);
-  assertEquals(test.runtime.containers.list(), []);
-  assertEquals(await test.check(), []);
-  assertEquals([...Deno.readDirSync(join(test.root, "staging"))], []);
-});
+for (const driver of DRIVERS) {
+  rootTest(`a copy-up that fails leaves no volume, no view and no container, on ${driver}`, async () => {
+    await using on = await runtimeOn(driver);
+    const { test } = on;
+    const older = await test.runtime.volumes.create({ name: "older" }, test.operation);
+    await commandOutput("chattr", ["+i", older.mountpoint]);
+    try {
+      const mounts = [onData("new"), { ...onData("older"), target: "/etc" }];
+      await assertRejects(() => test.create({ name: "c", mounts }), LaminaError, "permit");
+    } finally {
+      await commandOutput("chattr", ["-i", older.mountpoint]);
+    }
+    assertEquals(test.runtime.volumes.list().map(({ name }) => name), ["older"]);
+    assertEquals([...Deno.readDirSync(older.mountpoint)], []);
+    assertEquals(test.runtime.containers.list(), []);
+    assertEquals(await test.check(), []);
+    assertEquals([...Deno.readDirSync(join(test.root, "staging"))], []);
+  });
+}
 
 rootTest("many that name one new volume at a time fill it once, and all see it whole", async () => {
   await using test = await TestRuntime.withImage();

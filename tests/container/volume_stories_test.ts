@@ -4,6 +4,7 @@ import { join } from "@std/path/posix";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import { commandOutput } from "../../runtime/host/command.ts";
 import { rootTest } from "../support/scratch.ts";
+import { DRIVERS, runtimeOn } from "./support/runtime_on.ts";
 import { bytesOfStream, SMALL_IMAGE, TestRuntime } from "../support/test_runtime.ts";
 
 const names = (test: TestRuntime) => test.runtime.volumes.list().map(({ name }) => name);
@@ -167,23 +168,29 @@ rootTest("each VOLUME of an image becomes an anonymous volume, unless something 
   assertEquals(names(test), ["lent"]);
 });
 
-rootTest("cp sees the volumes of a container that is not mounted, both ways", async () => {
-  await using test = await TestRuntime.withImage();
-  const spec = {
-    mounts: [{ type: "volume" as const, source: "data", target: "/data" }, { type: "tmpfs" as const, target: "/etc" }],
-  };
-  await test.create({ name: "c", ...spec });
-  const { containers } = test.runtime;
-  const tar = await bytesOfStream(await containers.copyOut("c", "/data", test.operation));
-  assert(new TextDecoder().decode(tar).includes("from-image"));
-  await containers.copyIn("c", "/data/", ReadableStream.from([tar]), test.operation);
-  const { mountpoint } = test.runtime.volumes.inspect("data");
-  assertEquals(await Deno.readTextFile(join(mountpoint, "data/from-image")), "image\n");
-  // What a tmpfs will cover is the image's as long as nothing runs.
-  assertEquals((await containers.statPath("c", "/etc/motd", test.operation)).kind, "file");
-  assertEquals(containers.list()[0]!.mounted, false);
-  assertEquals(await test.check(), []);
-});
+for (const driver of DRIVERS) {
+  rootTest(`cp sees the volumes of a container that is not mounted, both ways, on ${driver}`, async () => {
+    await using on = await runtimeOn(driver);
+    const { test } = on;
+    const spec = {
+      mounts: [{ type: "volume" as const, source: "data", target: "/data" }, {
+        type: "tmpfs" as const,
+        target: "/etc",
+      }],
+    };
+    await test.create({ name: "c", ...spec });
+    const { containers } = test.runtime;
+    const tar = await bytesOfStream(await containers.copyOut("c", "/data", test.operation));
+    assert(new TextDecoder().decode(tar).includes("from-image"));
+    await containers.copyIn("c", "/data/", ReadableStream.from([tar]), test.operation);
+    const { mountpoint } = test.runtime.volumes.inspect("data");
+    assertEquals(await Deno.readTextFile(join(mountpoint, "data/from-image")), "image\n");
+    // What a tmpfs will cover is the image's as long as nothing runs.
+    assertEquals((await containers.statPath("c", "/etc/motd", test.operation)).kind, "file");
+    assertEquals(containers.list()[0]!.mounted, false);
+    assertEquals(await test.check(), []);
+  });
+}
 
 rootTest("a container is renamed, mounted or not, and a prune takes what is not mounted", async () => {
   await using test = await TestRuntime.withImage();
@@ -248,47 +255,50 @@ rootTest(
   },
 );
 
-rootTest(
-  "an image that is mounted in a container is read-only, whole or by a subpath, and kept as long as it is used",
-  async () => {
-    await using test = await TestRuntime.withImage();
-    await test.importImage("tools:1", [{ "bin/": "", "bin/tool": "a tool\n", out: "-> /etc", "other/": "" }]);
-    await test.create({
-      name: "c",
-      mounts: [
-        { type: "image", source: "tools:1", target: "/tools" },
-        { type: "image", source: "tools:1", target: "/tool", subpath: "bin/tool" },
-        { type: "volume", source: "data", target: "/tools/other" },
-      ],
-    });
-    await assertRejects(
-      () => test.runtime.images.remove("tools:1", { force: false }, test.operation),
-      LaminaError,
-      '"c"',
-    );
-    const { rootfs } = await test.mount("c");
-    assertEquals(await Deno.readTextFile(join(rootfs, "tools/bin/tool")), "a tool\n");
-    assertEquals(await Deno.readTextFile(join(rootfs, "tool")), "a tool\n");
-    await assertRejects(() => Deno.writeTextFile(join(rootfs, "tools/bin/tool"), "x"));
-    await Deno.writeTextFile(join(rootfs, "tools/other/kept"), "x");
-    assertEquals(await test.check(), []);
-    await test.restart();
-    assertEquals(await Deno.readTextFile(join(rootfs, "tools/bin/tool")), "a tool\n");
-    assertEquals(await test.check(), []);
-    await test.unmount("c");
-    assertEquals([...Deno.readDirSync(join(rootfs, ".."))].map(({ name }) => name), ["rootfs"]);
-    assertEquals(await test.check(), []);
-    const escape = { type: "image", source: "tools:1", target: "/x", subpath: "out" } as const;
-    await test.create({ name: "escapes", mounts: [escape] });
-    await assertRejects(() => test.mount("escapes"), LaminaError, "leads out");
-    await test.remove("escapes");
-    await test.remove("c");
-    await test.runtime.images.remove("tools:1", { force: false }, test.operation);
-    await assertRejects(
-      () => test.create({ image: SMALL_IMAGE, mounts: [{ type: "image", source: "tools:1", target: "/x" }] }),
-      LaminaError,
-      "no image",
-    );
-    assertEquals(await test.check(), []);
-  },
-);
+for (const driver of DRIVERS) {
+  rootTest(
+    `an image that is mounted in a container is read-only, whole or by a subpath, and kept as long as it is used, on ${driver}`,
+    async () => {
+      await using on = await runtimeOn(driver);
+      const { test } = on;
+      await test.importImage("tools:1", [{ "bin/": "", "bin/tool": "a tool\n", out: "-> /etc", "other/": "" }]);
+      await test.create({
+        name: "c",
+        mounts: [
+          { type: "image", source: "tools:1", target: "/tools" },
+          { type: "image", source: "tools:1", target: "/tool", subpath: "bin/tool" },
+          { type: "volume", source: "data", target: "/tools/other" },
+        ],
+      });
+      await assertRejects(
+        () => test.runtime.images.remove("tools:1", { force: false }, test.operation),
+        LaminaError,
+        '"c"',
+      );
+      const { rootfs } = await test.mount("c");
+      assertEquals(await Deno.readTextFile(join(rootfs, "tools/bin/tool")), "a tool\n");
+      assertEquals(await Deno.readTextFile(join(rootfs, "tool")), "a tool\n");
+      await assertRejects(() => Deno.writeTextFile(join(rootfs, "tools/bin/tool"), "x"));
+      await Deno.writeTextFile(join(rootfs, "tools/other/kept"), "x");
+      assertEquals(await test.check(), []);
+      await test.restart();
+      assertEquals(await Deno.readTextFile(join(rootfs, "tools/bin/tool")), "a tool\n");
+      assertEquals(await test.check(), []);
+      await test.unmount("c");
+      assertEquals([...Deno.readDirSync(join(rootfs, ".."))].map(({ name }) => name), ["rootfs"]);
+      assertEquals(await test.check(), []);
+      const escape = { type: "image", source: "tools:1", target: "/x", subpath: "out" } as const;
+      await test.create({ name: "escapes", mounts: [escape] });
+      await assertRejects(() => test.mount("escapes"), LaminaError, "leads out");
+      await test.remove("escapes");
+      await test.remove("c");
+      await test.runtime.images.remove("tools:1", { force: false }, test.operation);
+      await assertRejects(
+        () => test.create({ image: SMALL_IMAGE, mounts: [{ type: "image", source: "tools:1", target: "/x" }] }),
+        LaminaError,
+        "no image",
+      );
+      assertEquals(await test.check(), []);
+    },
+  );
+}

@@ -189,3 +189,37 @@ rootTest("df tells what a container takes and may take, the doctor that there ar
   assertEquals(await test.check(), []);
   assertEquals(limits(fs.path), []);
 });
+
+rootTest("a named volume of a size is a directory with a limit, which grows and stays over a reboot", async () => {
+  await using fs = await quotaFileSystem("xfs");
+  await using test = await TestRuntime.openAt(join(fs.path, "root"), { mounter: "libc" });
+  const make = (name: string, options: Record<string, string>) =>
+    test.runtime.volumes.create({ name, options }, test.operation);
+  const { mountpoint, usable } = await make("data", { size: "16m" });
+  assertEquals(usable, true, "nothing has to be mounted");
+  const written = fill(join(mountpoint, "big"), 32 * MIB);
+  assert(written > 12 * MIB && written <= 17 * MIB, `${written} bytes`);
+  const few = await make("few", { size: "16m", inodes: "40" });
+  const made = makeFiles(few.mountpoint, 100);
+  assert(made > 30 && made <= 40, `${made} files`);
+  assertEquals(fill(join((await make("free", {})).mountpoint, "big"), 32 * MIB), 32 * MIB, "nobody else is limited");
+  assertEquals((await test.runtime.volumes.space("data", test.operation)).capacity_bytes, 16 * MIB);
+  const { pending, options } = await test.runtime.volumes.resize("data", 48 * MIB, test.operation);
+  assertEquals([pending, options.size], [false, String(48 * MIB)]);
+  assertEquals(fill(join(mountpoint, "more"), 8 * MIB), 8 * MIB);
+  // A restore has the limit, too: an archive that is too large changes nothing.
+  const large = await test.runtime.volumes.backup("free", { compression: "none" }, test.operation);
+  const refused = await assertRejects(
+    () => test.runtime.volumes.restore("few", large.stream, { force: true }, test.operation),
+    LaminaError,
+  );
+  assertEquals(refused.code, "RESOURCE_EXHAUSTED", refused.message);
+  assertEquals([...Deno.readDirSync(few.mountpoint)].length, made);
+  await test.runtime[Symbol.asyncDispose]();
+  await fs.remount();
+  await test.reopen();
+  assert(fill(join(mountpoint, "rest"), 64 * MIB) < 27 * MIB, "the limit is there after a reboot");
+  for (const name of ["data", "few", "free"]) await test.runtime.volumes.remove(name, test.operation);
+  assertEquals(limits(fs.path), []);
+  assertEquals(await test.check(), []);
+});

@@ -40,9 +40,9 @@ export class TestRuntime implements AsyncDisposable {
     return new TestRuntime(await scratchDirectory(), all, await createRuntime(all));
   }
 
-  /** A fresh root with the image {@linkcode SMALL_IMAGE} of two layers. */
-  static async withImage(options: Partial<RuntimeOptions> = {}): Promise<TestRuntime> {
-    const test = await TestRuntime.open(options);
+  /** A fresh root, at a place of the test's choice or not, with the image {@linkcode SMALL_IMAGE} of two layers. */
+  static async withImage(options: Partial<RuntimeOptions> = {}, root?: string): Promise<TestRuntime> {
+    const test = root === undefined ? await TestRuntime.open(options) : await TestRuntime.openAt(root, options);
     await test.importImage(SMALL_IMAGE, [
       { "etc/": "", "etc/motd": "hello\n", "data/": "", "data/from-image": "image\n", "empty/": "" },
       { "etc/second": "second layer\n", "usr/share/doc/": "" },

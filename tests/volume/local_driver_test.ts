@@ -4,6 +4,7 @@ import { loopsOf } from "../../runtime/host/block_devices.ts";
 import { commandOutput, runCommand } from "../../runtime/host/command.ts";
 import { effectiveCapabilities } from "../../runtime/host/host_facts.ts";
 import { isMounted } from "../../runtime/host/mount_table.ts";
+import { fill, placeOn } from "../claims/support/place.ts";
 import { rootTest } from "../support/scratch.ts";
 import { TestRuntime } from "../support/test_runtime.ts";
 import { makeVolume, refused, withVolume } from "./support/volumes.ts";
@@ -45,6 +46,28 @@ rootTest("a size is enforced, shown, and grows while the volume is used", async 
   await test.runtime.volumes.remove("data", test.operation);
   assertEquals([...Deno.readDirSync(join(test.root, "volumes"))], []);
 });
+
+rootTest(
+  "on btrfs with quotas a size is enforced at the volume's subvolume, which grows while it is used",
+  async () => {
+    await using place = await placeOn("btrfs");
+    await commandOutput("btrfs", ["quota", "enable", place.path]);
+    await using test = await TestRuntime.openAt(join(place.path, "root"));
+    const { mountpoint, usable } = await makeVolume(test, { name: "data", options: { size: "32m" } });
+    assertEquals(usable, true, "nothing has to be mounted");
+    const written = fill(join(mountpoint, "big"), 128 << 20);
+    assert(written > 16 << 20 && written <= 40 << 20, String(written));
+    assertEquals((await test.runtime.volumes.space("data", test.operation)).capacity_bytes, 32 << 20);
+    assertEquals((await test.runtime.volumes.resize("data", 96 << 20, test.operation)).pending, false);
+    const more = fill(join(mountpoint, "more"), 16 << 20);
+    assertEquals(more, 16 << 20);
+    await test.restart();
+    assert(fill(join(mountpoint, "rest"), 256 << 20) <= 64 << 20, "the limit is there after a restart");
+    assertEquals(await test.check(), []);
+    await test.runtime.volumes.remove("data", test.operation);
+    assertEquals([...Deno.readDirSync(join(test.root, "volumes"))], []);
+  },
+);
 
 rootTest("a volume that grew without being mounted has all of it at its next use", async () => {
   await using test = await TestRuntime.open();
