@@ -161,3 +161,30 @@ rootTest(
     assertEquals(await stat(above!, "%a", "usr/lib"), ["750"]);
   },
 );
+
+rootTest(
+  "a link of a lower layer is none of this layer's directories, in either form: it becomes one, with a warning",
+  async () => {
+    await using scratch = await scratchDirectory();
+    const [below, above, copy] = ["below", "above", "copy"].map((name) => `${scratch.path}/${name}`);
+    const lower = archive([dir("usr"), dir("usr/bin"), file("usr/bin/sh"), symlink("bin", "usr/bin")]);
+    const layer = archive([{ name: "bin/.wh.sh" }, file("bin/app", "new")]);
+    await apply(lower, below!);
+    await apply(lower, copy!);
+    const warned = [
+      await apply(layer, above!, { lowers: [below!] }),
+      await apply(layer, copy!, { form: "delete" }),
+    ].map(({ warnings }) => warnings);
+    const text =
+      '"bin" is a symbolic link in a lower layer and becomes a directory, because this layer puts something below it';
+    assertEquals(warned, [[text], [text]]);
+    assertEquals(treeOf(above!), { bin: "dir", "bin/app": "file new" });
+    assertEquals(treeOf(copy!), {
+      bin: "dir",
+      "bin/app": "file new",
+      usr: "dir",
+      "usr/bin": "dir",
+      "usr/bin/sh": "file usr/bin/sh",
+    });
+  },
+);

@@ -9,7 +9,7 @@ import { rootTest, scratchDirectory } from "../support/scratch.ts";
 import { apply } from "./support/apply.ts";
 import { withOverlay } from "./support/overlays.ts";
 import { Random } from "./support/random_trees.ts";
-import { archive, dir, file, type HandEntry, opaque, whiteout } from "./support/tar_builder.ts";
+import { archive, dir, file, type HandEntry, opaque, symlink, whiteout } from "./support/tar_builder.ts";
 
 const HISTORIES = 20;
 const LAYERS = 3;
@@ -43,9 +43,10 @@ function drawEntry(random: Random, content: string): HandEntry {
   let path = random.pick("abc".split(""));
   while (random.once(2)) path += `/${random.pick("abc".split(""))}`;
   const mtime = 1_600_000_000 + random.below(1_000_000);
-  const dice = random.below(10);
+  const dice = random.below(12);
   if (dice < 3) return file(path, content, { mtime });
   if (dice < 6) return dir(path, { mtime, mode: 0o700 + random.below(64), uid: random.below(3) });
   if (dice === 6) return { name: path, type: "6", mtime };
+  if (dice > 9) return symlink(path, random.pick(["d", "../d", "/d/e", "nowhere"]), { mtime });
   return dice === 7 ? opaque(random.once(4) ? "" : path) : whiteout(path);
 }

@@ -4,6 +4,8 @@ import { DatabaseSync } from "node:sqlite";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import type { ProgressEvent } from "../../runtime/core/operation.ts";
 import { createRuntime } from "../../runtime/runtime.ts";
+import { Layout } from "../image/support/archives.ts";
+import { archive, dir, file, symlink } from "../layer/support/tar_builder.ts";
 import { otherFileSystem } from "../contract/support/other_file_system.ts";
 import { rootTest } from "../support/scratch.ts";
 import { TestRuntime } from "../support/test_runtime.ts";
@@ -55,6 +57,23 @@ rootTest("everything moves from overlay to btrfs and back", async () => {
     assertEquals([...Deno.readDirSync(join(test.root, "drivers"))].map(({ name }) => name), [to]);
   }
 });
+
+for (const [from, to] of [["overlay", "vfs"], ["vfs", "overlay"]] as const) {
+  rootTest(`an image whose layer writes where a lower one has a link moves from ${from} to ${to}`, async () => {
+    await using test = await filledRuntime({ storageDriver: from });
+    const layout = new Layout();
+    const lower = archive([dir("usr"), dir("usr/bin"), file("usr/bin/sh"), symlink("bin", "usr/bin")]);
+    layout.add(layout.manifest([lower, archive([file("bin/app")])]), "linked:1");
+    const path = join(test.scratch.path, "linked.tar");
+    await Deno.writeFile(path, layout.tar());
+    await test.runtime.images.import({ path }, {}, test.operation);
+    await test.create({ name: "linked", image: "linked:1" });
+    const before = await picture(test);
+    await test.runtime.system.migrate({ to }, test.operation);
+    assertEquals(await picture(test), before);
+    assertEquals(await test.check({ deep: true }), []);
+  });
+}
 
 async function refusal(test: TestRuntime, to: string): Promise<LaminaError> {
   return await assertRejects(

@@ -48,7 +48,9 @@ export class EntryApplier implements Disposable {
     this.writer = new TreeWriter(rootFd, {
       // Into somebody's tree: only what the archive brings has times of its own.
       keepTimes: options.form === "none" ? (path) => added.has(path) : () => true,
-      onImplied: (path) => this.#implied(path),
+      onImplied: (path, instead) => this.#implied(path, instead),
+      // A layer is a tree of its own: what the one below has for links is none of its directories.
+      follows: options.form === "delete" ? (path) => added.has(path) : undefined,
       beforeRemove: (path, dirFd, name, status) => this.#saveAside(path, dirFd, name, status),
       // What came between was no directory: the new one has nothing of what the layers below have there.
       onTurnedDirectory: (path) => this.#overlay && this.deferred.hide(path),
@@ -273,8 +275,11 @@ export class EntryApplier implements Disposable {
     }
   }
 
-  #implied(path: ByteString): void {
+  #implied(path: ByteString, instead: FileStatus | undefined): void {
     this.#count(undefined);
+    if (this.#options.form === "delete" && instead?.type === "symlink") {
+      this.#options.warnings.add(becomesDirectory(path));
+    }
     if (this.#options.form === "delete") this.deferred.add(path);
     else if (this.#options.form === "none") this.deferred.added.add(path);
     else this.deferred.imply(path);
@@ -310,6 +315,12 @@ export class EntryApplier implements Disposable {
       { details: { limit_bytes: maxContent_bytes } },
     );
   }
+}
+
+/** For people, of an implied directory in the place of a link. */
+export function becomesDirectory(path: ByteString): string {
+  return `"${displayName(path)}" is a symbolic link in a lower layer and becomes a directory, because this layer ` +
+    "puts something below it";
 }
 
 const ABSOLUTE_NAMES = "The archive has absolute names; they were taken as relative to the layer's root";

@@ -9,6 +9,7 @@ import { type ByteString, displayName } from "../../../runtime/core/bytes.ts";
 import { LaminaError } from "../../../runtime/core/errors.ts";
 import {
   closeFd,
+  type FileStatus,
   openDirectoryAt,
   pathOfFd,
   readlinkAt,
@@ -42,10 +43,12 @@ export interface OpenDirectory {
 export interface DirectoryCacheOptions {
   /** Whether a directory that was there before keeps its modification time when something is made in it. */
   readonly keepTimes: (path: ByteString) => boolean;
-  /** Told of each directory that was made because something below it was to be written. */
-  readonly onImplied: (path: ByteString) => void;
+  /** Told of each directory that was made because something below it was to be written, and what was in its place. */
+  readonly onImplied: (path: ByteString, instead: FileStatus | undefined) => void;
   /** Removes what stands in the way of a directory. */
   readonly replace: (parent: OpenDirectory, name: ByteString) => void;
+  /** Whether the link at a path is one to follow; another is in the way as a file is. Absent: all are followed. */
+  readonly follows?: (path: ByteString) => boolean;
 }
 
 /** So many stay open. Archives go through a tree depth first, so few are enough. */
@@ -139,7 +142,7 @@ export class DirectoryCache implements Disposable {
     const parent = this.find(parentPath) ?? this.#make(parentPath, mtime, links);
     const name = path.slice(slash + 1) as ByteString;
     const status = statxAtIfPresent(parent.fd, name);
-    if (status?.type === "symlink") {
+    if (status?.type === "symlink" && this.#follows(joined(parent.path, name))) {
       return this.#makeTarget(parent.path, readlinkAt(parent.fd, name), mtime, links + 1);
     }
     if (status?.type === "directory") {
@@ -153,7 +156,7 @@ export class DirectoryCache implements Disposable {
     directory.changed = true;
     chownFd(directory.fd, 0, 0);
     chmodFd(directory.fd, 0o755);
-    this.#options.onImplied(directory.path);
+    this.#options.onImplied(directory.path, status);
     return directory;
   }
 
@@ -177,7 +180,42 @@ export class DirectoryCache implements Disposable {
     return this.find(at) ?? this.#make(at, mtime, links);
   }
 
+  #follows(link: ByteString): boolean {
+    return this.#options.follows?.(link) ?? true;
+  }
+
+  /** Where a path leads by links that are followed, component by component; `undefined` where another is on the way. */
+  #realPathByLinks(path: ByteString): ByteString | undefined {
+    const rest = path.split("/").reverse();
+    let at = "" as ByteString;
+    for (let links = 0; rest.length > 0;) {
+      const part = rest.pop() as ByteString;
+      if (part === "" || part === ".") continue;
+      if (part === "..") {
+        at = at.slice(0, Math.max(0, at.lastIndexOf("/"))) as ByteString;
+        continue;
+      }
+      const directory = this.find(at);
+      const status = directory && statxAtIfPresent(directory.fd, part);
+      if (directory === undefined || status === undefined) return undefined;
+      const here = joined(at, part);
+      if (status.type !== "symlink") {
+        at = here;
+        continue;
+      }
+      if (!this.#follows(here) || ++links > MAX_LINKS) return undefined;
+      const target = readlinkAt(directory.fd, part);
+      if (target.startsWith("/")) at = "" as ByteString;
+      rest.push(...target.split("/").reverse());
+    }
+    return at;
+  }
+
   #findThroughLinks(path: ByteString): OpenDirectory | undefined {
+    if (this.#options.follows !== undefined) {
+      const real = this.#realPathByLinks(path);
+      return real === undefined ? undefined : this.find(real);
+    }
     const fd = tryOpenat2(this.#rootFd, path, {
       flags: O_RDONLY | O_DIRECTORY,
       resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,

@@ -20,7 +20,7 @@ import {
   RESOLVE_NO_SYMLINKS,
 } from "../../../runtime/host/openat2.ts";
 import { setXattr, type Xattrs } from "../../../runtime/host/xattr_calls.ts";
-import type { EntryApplier } from "./apply_entry.ts";
+import { becomesDirectory, type EntryApplier } from "./apply_entry.ts";
 import type { DeferredLink } from "./deferred.ts";
 import type { OpenDirectory } from "./directory_cache.ts";
 import type { WhiteoutForm } from "./engine.ts";
@@ -217,10 +217,7 @@ class Finisher {
         continue;
       }
       if (found?.status.type === "symlink") {
-        this.#options.warnings.add(
-          `"${displayName(path)}" is a symbolic link in a lower layer and becomes a directory, because this layer ` +
-            "puts something below it",
-        );
+        this.#options.warnings.add(becomesDirectory(path));
       }
       chownFd(directory.fd, 0, 0);
       chmodFd(directory.fd, 0o755);

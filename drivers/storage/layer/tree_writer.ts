@@ -30,7 +30,7 @@ import {
 import { checked, isErrno, libc } from "../../../runtime/host/libc.ts";
 import { AT_FDCWD, O_CREAT, O_EXCL, O_NOFOLLOW, O_PATH, O_WRONLY } from "../../../runtime/host/openat2.ts";
 import { procPath, readXattrs, removeXattr, setXattr, setXattrAt } from "../../../runtime/host/xattr_calls.ts";
-import { DirectoryCache, joined, type OpenDirectory } from "./directory_cache.ts";
+import { DirectoryCache, type DirectoryCacheOptions, joined, type OpenDirectory } from "./directory_cache.ts";
 import { isOverlayControl } from "./entry_guard.ts";
 import { shownPath } from "./tree_error.ts";
 import type { TarEntry } from "./tar_reader.ts";
@@ -45,8 +45,9 @@ export type Attributes = Pick<TarEntry, "mode" | "uid" | "gid" | "mtime" | "atim
 /** How a writer behaves. */
 export interface TreeWriterOptions {
   /** See `DirectoryCacheOptions`. */
-  readonly keepTimes: (path: ByteString) => boolean;
-  readonly onImplied: (path: ByteString) => void;
+  readonly keepTimes: DirectoryCacheOptions["keepTimes"];
+  readonly onImplied: DirectoryCacheOptions["onImplied"];
+  readonly follows?: DirectoryCacheOptions["follows"];
   /** Told before a regular file is removed to make place. */
   readonly beforeRemove: (path: ByteString, dirFd: number, name: ByteString, status: FileStatus) => void;
   /** Told when something that is no directory makes place for one. */
@@ -78,6 +79,7 @@ export class TreeWriter implements Disposable {
     this.directories = new DirectoryCache(rootFd, {
       keepTimes: options.keepTimes,
       onImplied: options.onImplied,
+      follows: options.follows,
       replace: (parent, name) => this.#makeRoom(place(parent, name), true),
     });
   }
