@@ -2,6 +2,7 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path/posix";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import { mountAtTarget, readMountTable } from "../../runtime/host/mount_table.ts";
+import { tmpfsKnowsNoswap } from "../../runtime/host/tmpfs_options.ts";
 import { rootTest } from "../support/scratch.ts";
 import { modeOf, namesIn, PluginStage } from "./stage.ts";
 
@@ -85,6 +86,7 @@ rootTest("a secret lies in memory, read by its owner alone, and is never on a di
   const path = await stage.setUp(spec);
   const mounted = mountAtTarget(readMountTable(), path)!;
   assertEquals([mounted.type, mounted.options.includes("nodev")], ["tmpfs", true]);
+  assertEquals(mounted.superOptions.includes("noswap"), tmpfsKnowsNoswap());
   assertEquals(await shown(path), { password: "hunter2", user: "admin" });
   assertEquals(await modeOf(join(path, "..data/password")), 0o400);
   await stage.restart();
@@ -95,6 +97,25 @@ rootTest("a secret lies in memory, read by its owner alone, and is never on a di
   assertEquals([error.code, error.message.includes("hunter2")], ["INVALID_ARGUMENT", false]);
   assertEquals(await shown(path), { password: "hunter2", user: "admin" });
   assertEquals(await stage.tearDown(spec), "nothing");
+});
+
+rootTest("a secret and a configMap as large as they may be are replaced whole", async () => {
+  await using stage = await PluginStage.open();
+  // 1 MiB together, in more files than are kept open for a sync.
+  const keys = Array.from({ length: 1024 }, (_, i) => `key.${i}`);
+  const large = (letter: string) => keys.map((key) => [key, letter.repeat(1024)]);
+  const secret = stage.spec("keys", { secret: { secretName: "keys" } });
+  const config = stage.spec("config", { configMap: { name: "settings" } });
+  for (const letter of ["a", "b"]) {
+    const encoded = large(letter).map(([key, text]) => [key, base64(text!)]);
+    stage.apply("Secret", "keys", { data: Object.fromEntries(encoded) });
+    stage.apply("ConfigMap", "settings", { data: Object.fromEntries(large(letter)) });
+    for (const spec of [secret, config]) {
+      assertEquals(await shown(await stage.setUp(spec)), Object.fromEntries(large(letter)));
+    }
+  }
+  assertEquals((await namesIn(stage.path(secret))).length, 1024 + 2, "the old ones are gone");
+  for (const spec of [secret, config]) assertEquals(await stage.tearDown(spec), "nothing");
 });
 
 rootTest("with an fsGroup the files belong to the group, which may read them, from their first moment on", async () => {
