@@ -2,7 +2,16 @@
 import type { Context } from "./context.ts";
 
 /** What completes a word on the shell. */
-export type Completion = "image" | "container" | "volume" | "file" | "directory" | "container-path" | readonly string[];
+export type Completion =
+  | "image"
+  | "container"
+  | "volume"
+  | "file"
+  | "directory"
+  | "container-path"
+  /** Names of objects of the kind that the first argument names. */
+  | "object"
+  | readonly string[];
 
 /** A flag. `--name`, and `-n` where `short` says so. */
 export type FlagSpec =

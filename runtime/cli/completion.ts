@@ -6,14 +6,26 @@ import { nextWords } from "./parse.ts";
 /** Candidates, or what the caller must look up. */
 export type Suggestion =
   | { readonly kind: "words"; readonly words: readonly string[] }
-  | { readonly kind: "lookup"; readonly what: Exclude<Completion, readonly string[]>; readonly prefix: string };
+  | {
+    readonly kind: "lookup";
+    readonly what: Exclude<Completion, "object" | readonly string[]>;
+    readonly prefix: string;
+  }
+  /** Names of objects of a kind, as it was written, each with `before` in front of it. */
+  | {
+    readonly kind: "objects";
+    readonly of: string;
+    readonly namespace?: string;
+    readonly before: string;
+    readonly prefix: string;
+  };
 
 /**
  * What completes the last of `words` (which follow `lamina`; the last may be empty).
  */
 export function suggest(table: readonly Command[], words: readonly string[]): Suggestion {
   const current = words.at(-1) ?? "";
-  const { command, called, positional, pending } = walk(table, words.slice(0, -1));
+  const { command, called, positionals, pending, namespace } = walk(table, words.slice(0, -1));
   const flags: FlagTable = { ...GLOBAL_FLAGS, ...command?.flags };
   if (pending !== undefined) return completed(pending, current);
   const inline = /^--([a-z-]+)=(.*)$/.exec(current);
@@ -29,9 +41,21 @@ export function suggest(table: readonly Command[], words: readonly string[]): Su
     return matching(Object.keys(flags).map((name) => `--${name}`), current);
   }
   if (command === undefined) return matching(nextWords(table, called), current);
-  const argument: ArgumentSpec | undefined = command.arguments[positional] ??
+  const argument: ArgumentSpec | undefined = command.arguments[positionals.length] ??
     (command.arguments.at(-1)?.repeated ? command.arguments.at(-1) : undefined);
-  return argument?.complete === undefined ? none : completion(argument.complete, current);
+  if (argument?.complete === undefined) return none;
+  // KIND NAME…, or KIND/NAME…
+  if (command.arguments.some(({ complete }) => complete === "object")) {
+    const slash = current.indexOf("/");
+    if (slash > 0) {
+      const [of, prefix] = [current.slice(0, slash), current.slice(slash + 1)];
+      return { kind: "objects", of, namespace, before: `${of}/`, prefix };
+    }
+    if (argument.complete === "object") {
+      return { kind: "objects", of: positionals[0]!, namespace, before: "", prefix: current };
+    }
+  }
+  return completion(argument.complete, current);
 }
 
 const none: Suggestion = { kind: "words", words: [] };
@@ -40,22 +64,27 @@ const none: Suggestion = { kind: "words", words: [] };
 function walk(table: readonly Command[], before: readonly string[]) {
   const called: string[] = [];
   let command: Command | undefined;
-  let positional = 0;
+  const positionals: string[] = [];
   let pending: FlagSpec | undefined;
+  let namespace: string | undefined;
   for (const word of before) {
     if (pending !== undefined) {
+      if (pending === command?.flags.namespace) namespace = word;
       pending = undefined;
     } else if (word.startsWith("-") && word !== "-") {
       const flag = flagOf({ ...GLOBAL_FLAGS, ...command?.flags }, word);
       if (flag !== undefined && flag.kind !== "switch" && !word.includes("=")) pending = flag;
+      if (flag !== undefined && flag === command?.flags.namespace && word.includes("=")) {
+        namespace = word.slice(word.indexOf("=") + 1);
+      }
     } else if (command !== undefined) {
-      positional++;
+      positionals.push(word);
     } else {
       called.push(word);
       command = table.find((row) => row.words.join(" ") === called.join(" "));
     }
   }
-  return { command, called, positional, pending };
+  return { command, called, positionals, pending, namespace };
 }
 
 function flagOf(flags: FlagTable, word: string): FlagSpec | undefined {
@@ -70,6 +99,7 @@ function completed(flag: FlagSpec, current: string): Suggestion {
 }
 
 function completion(what: Completion, current: string): Suggestion {
+  if (what === "object") return none;
   return typeof what === "string" ? { kind: "lookup", what, prefix: current } : matching(what, current);
 }
 

@@ -18,7 +18,7 @@ export function shortAge(time: string | undefined, now_ms: number): string {
 /** The columns of a kind. */
 export function columnsOf(
   kind: string,
-  options: { readonly wide: boolean; readonly namespaces: boolean; readonly now_ms: number },
+  options: { readonly wide: boolean; readonly namespaces: boolean; readonly now_ms: () => number },
 ): Column<KubeObject>[] {
   const columns: ObjectColumn[] = [
     ...(options.namespaces
@@ -26,7 +26,7 @@ export function columnsOf(
       : []),
     { title: "NAME", value: nameOf },
     ...(byKind[kind] ?? []),
-    { title: "AGE", value: ({ metadata }) => shortAge(metadata.creationTimestamp, options.now_ms) },
+    { title: "AGE", value: ({ metadata }) => shortAge(metadata.creationTimestamp, options.now_ms()) },
     ...(afterAge[kind] ?? []),
   ];
   return columns.filter(({ wide }) => options.wide || !wide);

@@ -94,6 +94,17 @@ export async function removeContainers(
   }
 }
 
+/** Whether a pod that was ready has all its roots mounted, as the kernel says: by an earlier process, then. */
+export async function isStillUp(room: PodRoom, pod: Pod & KubeObject, operation: Operation): Promise<boolean> {
+  const conditions = (pod.status?.conditions ?? []) as { type: string; status: string }[];
+  if (!conditions.some(({ type, status }) => type === "Ready" && status === "True")) return false;
+  for (const { name } of containersOf(pod.spec)) {
+    const container = await findContainer(room, containerName(pod, name), operation);
+    if (container?.mounted !== true || container.labels[POD_LABEL] !== pod.metadata.uid) return false;
+  }
+  return true;
+}
+
 /** Containers of pods that are not there any more. */
 export async function removeOrphans(room: PodRoom, operation: Operation): Promise<void> {
   const pods = new Set(room.objects.list("Pod").map(({ metadata }) => metadata.uid));

@@ -8,7 +8,7 @@ import { faultPoint } from "../host/faults.ts";
 import { sameJson } from "../objects/merge.ts";
 import { planBinds } from "./container_mounts.ts";
 import { deleteEphemeralClaims, makeEphemeralClaims } from "./ephemeral_claims.ts";
-import { ensureContainer, removeContainers } from "./pod_containers.ts";
+import { ensureContainer, isStillUp, removeContainers } from "./pod_containers.ts";
 import { environmentOf, MissingReference } from "./pod_env.ts";
 import { POD_FINALIZER, type PodRoom } from "./pod_room.ts";
 import { type ContainerProgress, podStatus } from "./pod_status.ts";
@@ -172,7 +172,11 @@ export class PodWorker {
       await Promise.all(all.map((container) => this.#bringUpContainer(container, operation)));
     }
     operation.signal.throwIfAborted();
-    await this.#writeStatus(unresolved[0] ?? this.#trouble);
+    const missing = unresolved[0] ?? this.#trouble;
+    // After a start, what a pod had is there until the opposite is known: nobody shall see it as one that is being made.
+    if (this.#paths !== undefined || missing !== undefined || !await isStillUp(this.#room, this.#pod, operation)) {
+      await this.#writeStatus(missing);
+    }
     if (!this.isIncomplete) this.#retry_ms = FIRST_RETRY_MS;
   }
 
@@ -265,7 +269,7 @@ export class PodWorker {
       }
       throw error;
     }
-    manager.release(uid);
+    manager.release(uid, { force: this.#isGone });
     await manager.gone(uid, operation);
     faultPoint("pod.volumes_gone");
     await deleteEphemeralClaims(objects, this.#pod, operation);

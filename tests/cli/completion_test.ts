@@ -8,6 +8,9 @@ import { laminaCommand } from "../e2e/lamina_process.ts";
 
 const words = (...list: string[]): Suggestion => ({ kind: "words", words: list });
 
+const objects = (of: string, prefix: string) =>
+  ({ kind: "objects", of, prefix, before: "", namespace: undefined }) as const;
+
 Deno.test("completion knows what may come next", () => {
   const cases: ReadonlyArray<readonly [string[], Suggestion]> = [
     [["im"], words("image")],
@@ -29,6 +32,12 @@ Deno.test("completion knows what may come next", () => {
     [["completions", "f"], words("fish")],
     [["__comp"], words()],
     [["nonsense", "x"], words()],
+    [["get", "pvc"], words("pvc")],
+    [["get", "pods", "w"], objects("pods", "w")],
+    [["describe", "pvc", "a", ""], objects("pvc", "")],
+    [["delete", "pod/w"], { ...objects("pod", "w"), before: "pod/" }],
+    [["wait", "-n", "shop", "pods", "w"], { ...objects("pods", "w"), namespace: "shop" }],
+    [["get", "--namespace=shop", "pods", "w"], { ...objects("pods", "w"), namespace: "shop" }],
   ];
   for (const [line, expected] of cases) assertEquals(suggest(COMMANDS, line), expected, line.join(" "));
 });

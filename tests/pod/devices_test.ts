@@ -139,7 +139,7 @@ rootTest(
     await applyText(test.runtime, diskText("disk", newDisk(host)));
     await applyText(test.runtime, podText("raw", "/dev/xvda"));
     const node = join(rootOf(await ready(test.runtime, "raw"), "main"), "dev/xvda");
-    const isDevice = () => Promise.resolve(Deno.lstatSync(node).isBlockDevice);
+    const isDevice = () => Promise.resolve(Deno.lstatSync(node).isBlockDevice === true);
     await runCommand("umount", [node], {});
     await eventually(isDevice);
     await test.runtime[Symbol.asyncDispose]();

@@ -165,6 +165,31 @@ rootTest("a restart finds pods as they were; one that was being deleted goes", a
   assertEquals(await test.check(), []);
 });
 
+rootTest("a pod that is up is never shown as one that is being made, while a restart finds it again", async () => {
+  await using room = await podRuntime();
+  const { test, host } = room;
+  await applyText(test.runtime, exampleText("article-pod.yaml", host));
+  const root = rootOf(await ready(test.runtime, "storage-tour"), "main");
+  await test.restart();
+  const seen: boolean[] = [];
+  const watching = new AbortController();
+  const lines = test.runtime.objects.watch({ kind: "Pod", name: "storage-tour" }, watching.signal);
+  const watch = (async () => {
+    for await (const line of lines) if (line.type !== "bookmark") seen.push(holds(line.object, "Ready"));
+  })();
+  // Its volumes are known again when a change reaches them.
+  const config = "{apiVersion: v1, kind: ConfigMap, metadata: {name: app-config}, data: {greeting: again}}";
+  await applyText(test.runtime, config);
+  await eventually(() => {
+    return exists(join(root, "etc/config/greeting")) &&
+      Deno.readTextFileSync(join(root, "etc/config/greeting")) === "again";
+  });
+  watching.abort();
+  await watch.catch(() => {});
+  assert(seen.length > 0);
+  assertEquals(seen.filter((isReady) => !isReady), []);
+});
+
 rootTest("after a reboot all pods are mounted again", async () => {
   await using room = await podRuntime();
   const { test, host } = room;
@@ -240,22 +265,30 @@ rootTest("what cannot change of a running pod is refused by its field, and chang
 
 rootTest("volumes in memory that somebody unmounts come back with what containers still have of them", async () => {
   await using room = await podRuntime();
-  const { test: { runtime }, test } = room;
+  const { test: { runtime }, test, host } = room;
   const secret = (value: string) => `{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {key: ${value}}}`;
   await applyText(runtime, secret("one"));
-  const volumes = "{name: s, secret: {secretName: s}}, {name: e, emptyDir: {medium: Memory}}";
+  const volumes = "{name: s, secret: {secretName: s}}, {name: e, emptyDir: {medium: Memory}}, " +
+    `{name: p, hostPath: {path: ${host}/there}}`;
+  Deno.writeTextFileSync(join(host, "there/probe"), "");
   // The container may only read the secret; its volume is written all the same.
   await applyText(
     runtime,
-    pod("keeper", volumes, "{name: s, mountPath: /s, readOnly: true}, {name: e, mountPath: /e}"),
+    pod(
+      "keeper",
+      volumes,
+      "{name: s, mountPath: /s, readOnly: true}, {name: e, mountPath: /e}, {name: p, mountPath: /p}",
+    ),
   );
   const up = await ready(runtime, "keeper");
   const root = rootOf(up, "main");
   Deno.writeTextFileSync(join(root, "e/file"), "kept");
   const volume = (plugin: string, name: string) => join(test.root, "pods", up.metadata.uid, "volumes", plugin, name);
   const paths = [volume("kubernetes.io~secret", "s"), volume("kubernetes.io~empty-dir", "e")] as const;
-  // The manager knows a mount again once it has looked at the table, within 0.6 s.
-  await new Promise((resolve) => setTimeout(resolve, 2000));
+  // The manager knows a mount again once it has looked at the table: it has when another one is back that was taken.
+  const probe = volume("kubernetes.io~host-path", "p");
+  await runCommand("umount", [probe]);
+  await eventually(() => exists(join(probe, "probe")));
   for (const path of paths) await runCommand("umount", [path]);
   await eventually(() => exists(join(paths[0], "key")) && exists(join(paths[1], "file")));
   assertEquals(Deno.readTextFileSync(join(paths[1], "file")), "kept");

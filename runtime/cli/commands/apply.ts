@@ -1,7 +1,7 @@
 /** `lamina apply` and `lamina delete`. */
 import { isLaminaError, LaminaError } from "../../core/errors.ts";
 import type { ApplyResult, KubeObject } from "../../core/model/object.ts";
-import { KUBE_KINDS } from "../../core/specs/kube/kinds.ts";
+import { KUBE_KINDS, type KubeKind } from "../../core/specs/kube/kinds.ts";
 import { type Command, command } from "../command.ts";
 import {
   DEFAULT_NAMESPACE,
@@ -11,10 +11,10 @@ import {
   kindOf,
   objectPath,
   type ObjectPlace,
-  placeOf,
   placesOf,
   titleOf,
 } from "../kube_objects.ts";
+import { listPlaces, selectorFlag } from "../object_lists.ts";
 import { UsageError } from "../parse.ts";
 import { readManifests } from "../read_manifests.ts";
 
@@ -80,13 +80,14 @@ const remove = command({
     "PersistentVolume's reclaim policy is Delete.",
   arguments: [
     { name: "KIND", help: "pod, pvc, pv, sc, cm, secret, … or KIND/NAME", optional: true, complete: KIND_WORDS },
-    { name: "NAME", help: "names", optional: true, repeated: true },
+    { name: "NAME", help: "names", optional: true, repeated: true, complete: "object" },
   ],
   flags: {
     file: fileFlag,
     namespace: namespaceFlag,
     recursive,
     all: { kind: "switch", help: "All objects of the kind in the namespace" },
+    selector: selectorFlag,
     "ignore-not-found": { kind: "switch", help: "What is not there is success" },
     "no-wait": { kind: "switch", help: "Do not wait until they are gone" },
     timeout: { kind: "text", value: "TIME", help: "How long to wait at most", default: "5m" },
@@ -95,6 +96,7 @@ const remove = command({
     ["delete -f pod.yaml", "what a manifest names"],
     ["delete pod web", "one pod"],
     ["delete pvc --all -n shop", "all claims of a namespace"],
+    ["delete pods -l app=web", "by their labels"],
   ],
   async run({ arguments: words, flags, output, signal, client }) {
     const timeout_ms = durationOf("timeout", flags.timeout);
@@ -105,17 +107,18 @@ const remove = command({
       if (words.length > 0) throw new UsageError("Say -f FILE, or KIND NAME; not both");
       const options = { namespace: flags.namespace, recursive: flags.recursive, loose: true };
       places.push(...(await readManifests(flags.file, options)).map(({ to }) => to));
-    } else if (flags.all) {
-      if (words.length !== 1) throw new UsageError("--all goes with one KIND and no NAME");
-      const kind = kindOf(words[0]!);
-      const path = kind.namespaced ? `/v1/${kind.plural}/${encodeURIComponent(namespace)}` : `/v1/${kind.plural}`;
-      places.push(...(await api.json<KubeObject[]>("GET", path, { signal })).map(placeOf));
+    } else if (flags.all || flags.selector !== undefined) {
+      if (words.length !== 1) throw new UsageError("--all and --selector go with one KIND and no NAME");
+      const { selector } = flags;
+      places.push(...await listPlaces(api, kindOf(words[0]!), { namespace, selector, signal }));
+      if (places.length === 0) output.note(`There are none in namespace ${namespace}`);
     } else {
       if (words.length === 0) throw new UsageError("What is to be deleted? Say -f FILE, KIND NAME or KIND/NAME");
+      if (words.length === 1 && !words[0]!.includes("/")) throw whichOnes(kindOf(words[0]!));
       places.push(...placesOf(words, namespace));
     }
     const going: Array<{ place: ObjectPlace; uid: string }> = [];
-    const ignore = flags["ignore-not-found"] || flags.all;
+    const ignore = flags["ignore-not-found"] || flags.all || flags.selector !== undefined;
     for (const place of byOrder(places)) {
       const answer = await unlessGone(
         api.json<{ gone: boolean; object: KubeObject }>("DELETE", objectPath(place), { signal }),
@@ -137,6 +140,12 @@ const remove = command({
     }
   },
 });
+
+function whichOnes({ kind, plural }: KubeKind): UsageError {
+  return new UsageError(
+    `Which ${kind}? Say KIND NAME (delete ${plural} NAME), or delete ${plural} --all for all of the namespace`,
+  );
+}
 
 /** What uses others goes first. */
 function byOrder(places: readonly ObjectPlace[]): ObjectPlace[] {

@@ -8,6 +8,9 @@ import { type Command, command, type Completion } from "../command.ts";
 import { COMMANDS } from "../command_table.ts";
 import { suggest } from "../completion.ts";
 import { completionScript, SHELLS } from "../completion_scripts.ts";
+import { kubeKindNamed } from "../../core/specs/kube/kinds.ts";
+import { DEFAULT_NAMESPACE } from "../kube_objects.ts";
+import { listObjects } from "../object_lists.ts";
 import { nearest } from "../suggest.ts";
 import { UsageError } from "../parse.ts";
 
@@ -50,12 +53,23 @@ const complete = command({
   async run({ arguments: words, output, place, signal, log }) {
     const suggestion = suggest(COMMANDS, words);
     if (suggestion.kind === "words") return suggestion.words.forEach((word) => output.line(word));
+    const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
+    // Pressing Tab never opens a root: names come from a daemon or not at all.
+    const open = async () => new Client(await openBackend({ ...place, embedded: false, daemonOnly: true, log }));
+    if (suggestion.kind === "objects") {
+      const { of, namespace = DEFAULT_NAMESPACE, before, prefix } = suggestion;
+      const kind = kubeKindNamed(of);
+      if (kind === undefined) return;
+      await using client = await open();
+      for (const { metadata: { name } } of await listObjects(client, kind, { namespace, signal: patience })) {
+        if (name.startsWith(prefix)) output.line(`${before}${name}`);
+      }
+      return;
+    }
     const { what, prefix } = suggestion;
     if (what === "file" || what === "directory") return output.line(`:${what}`);
     if (what === "container-path" && (prefix.startsWith("/") || prefix.startsWith("."))) return output.line(":file");
-    // Pressing Tab never opens a root: names come from a daemon or not at all.
-    await using client = new Client(await openBackend({ ...place, embedded: false, daemonOnly: true, log }));
-    const patience = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
+    await using client = await open();
     for (const name of await names(client, what, patience)) {
       if (name.startsWith(prefix)) output.line(what === "container-path" ? `${name}:` : name);
     }

@@ -7,7 +7,9 @@ import type { OperationStatus } from "../../volume/manager/port.ts";
 import type { Client } from "../client.ts";
 import { type Command, command } from "../command.ts";
 import { printable } from "../human.ts";
-import { columnsOf, eventColumns, lastSeen, shortAge } from "../kube_columns.ts";
+import { describeLines } from "../describe_object.ts";
+import { GrowingTable } from "../growing_table.ts";
+import { columnsOf, eventColumns, shortAge } from "../kube_columns.ts";
 import {
   DEFAULT_NAMESPACE,
   KIND_WORDS,
@@ -18,10 +20,10 @@ import {
   placesOf,
   titleOf,
 } from "../kube_objects.ts";
+import { listObjects, selectorFlag, watchObjects } from "../object_lists.ts";
 import type { Output } from "../output.ts";
 import { UsageError } from "../parse.ts";
 import { printCapacity } from "./capacity.ts";
-import { tableLines } from "../table.ts";
 
 const GET_WORDS = [...KIND_WORDS, "all", "events", "operations", "capacity"];
 
@@ -29,6 +31,7 @@ interface Asked {
   readonly namespace: string;
   readonly everywhere: boolean;
   readonly form: string | undefined;
+  readonly selector: string | undefined;
   readonly output: Output;
   readonly signal: AbortSignal;
   readonly api: Client;
@@ -43,11 +46,13 @@ const get = command({
       help: "pods, pvc, pv, sc, cm, secrets, …, with , between; all, events, operations, capacity",
       complete: GET_WORDS,
     },
-    { name: "NAME", help: "names; absent: all", optional: true, repeated: true },
+    { name: "NAME", help: "names; absent: all", optional: true, repeated: true, complete: "object" },
   ],
   flags: {
     namespace: namespaceFlag,
     "all-namespaces": { kind: "switch", short: "A", help: "Objects of all namespaces" },
+    selector: selectorFlag,
+    watch: { kind: "switch", short: "w", help: "Go on with a line for each change, until it is interrupted" },
     output: {
       kind: "text",
       short: "o",
@@ -59,6 +64,8 @@ const get = command({
   examples: [
     ["get pods", "ready or not, and why not"],
     ["get pvc,pv -A", "claims and what they are bound to, in all namespaces"],
+    ["get pods -w", "and each change that follows, as it happens"],
+    ["get pods -l app=web,stage!=test", "by their labels"],
     ["get secret db -o yaml", "one object as it is stored; its data is in base64"],
     ["get events", "what happened lately"],
     ["get operations", "what the volume manager does now, or tries again"],
@@ -69,10 +76,12 @@ const get = command({
       namespace: flags.namespace,
       everywhere: flags["all-namespaces"],
       form: output.asJson ? "json" : output.quiet ? "name" : flags.output,
+      selector: flags.selector,
       output,
       signal,
       api: await client(),
     };
+    if (flags.watch) return await watch(asked, word!, names);
     if (word === "capacity") return await printCapacity(asked.api, output, asked.form, signal);
     if (word === "operations") return await printOperations(asked);
     if (word === "events" || word === "event" || word === "ev") return await printEvents(asked);
@@ -85,6 +94,7 @@ const get = command({
     }
     const kinds: KubeKind[] = word === "all" ? [...KUBE_KINDS].reverse() : word!.split(",").map(kindOf);
     if (names.length > 0) {
+      if (asked.selector !== undefined) throw new UsageError("A NAME goes not with --selector");
       if (kinds.length > 1) throw new UsageError("A NAME goes with one KIND");
       const places = placesOf([kinds[0]!.plural, ...names], asked.namespace);
       return print(asked, await Promise.all(places.map((place) => one(asked, place))), names.length === 1);
@@ -105,7 +115,7 @@ const describe = command({
   summary: "Tell about an object: what it says, how far it is, what happened",
   arguments: [
     { name: "KIND", help: "pod, pvc, pv, sc, cm, secret, … or KIND/NAME", complete: KIND_WORDS },
-    { name: "NAME", help: "names", optional: true, repeated: true },
+    { name: "NAME", help: "names", optional: true, repeated: true, complete: "object" },
   ],
   flags: { namespace: namespaceFlag },
   examples: [["describe pod web", "with its events: why it is not ready"], [
@@ -136,10 +146,41 @@ async function one({ api, signal }: Asked, place: ObjectPlace): Promise<KubeObje
   return await api.json<KubeObject>("GET", objectPath(place), { signal });
 }
 
-async function list({ api, signal, namespace, everywhere }: Asked, kind: KubeKind): Promise<KubeObject[]> {
-  const whole = everywhere || !kind.namespaced;
-  const path = whole ? `/v1/${kind.plural}` : `/v1/${kind.plural}/${encodeURIComponent(namespace)}`;
-  return await api.json<KubeObject[]>("GET", path, { signal });
+function list({ api, signal, namespace, everywhere, selector }: Asked, kind: KubeKind): Promise<KubeObject[]> {
+  return listObjects(api, kind, { namespace: everywhere ? undefined : namespace, selector, signal });
+}
+
+/** Every line is the object after a change, in the columns of the list; what is deleted says so. */
+async function watch(asked: Asked, word: string, names: readonly string[]): Promise<void> {
+  if (/^(all|events?|ev|operations|capacity)$/.test(word) || word.includes(",")) {
+    throw new UsageError(`--watch goes with one KIND; not with ${JSON.stringify(word)}`);
+  }
+  if (asked.form === "yaml") throw new UsageError("--watch gives a table, -o wide, -o name or -o json");
+  const [kindWord, inWord, ...more] = word.split("/");
+  if (more.length > 0) throw new UsageError(`${JSON.stringify(word)} is not KIND/NAME`);
+  const kind = kindOf(kindWord!);
+  const wanted = new Set(inWord === undefined ? names : [inWord, ...names]);
+  const { api, signal, output, form, everywhere, selector } = asked;
+  const namespace = everywhere ? undefined : asked.namespace;
+  const table = new GrowingTable(
+    columnsOf(kind.kind, {
+      wide: form === "wide",
+      namespaces: everywhere && kind.namespaced,
+      now_ms: () => Date.now(),
+    }),
+    output,
+  );
+  for await (const line of watchObjects(api, kind, { namespace, selector, signal })) {
+    if (line.type === "bookmark") {
+      table.begin();
+      continue;
+    }
+    const { object, type } = line;
+    if (wanted.size > 0 && !wanted.has(object.metadata.name)) continue;
+    if (form === "json") output.line(JSON.stringify(line));
+    else if (form === "name") output.line(titleOf({ kind, name: object.metadata.name }));
+    else table.add(object, type === "deleted");
+  }
 }
 
 function print(asked: Asked, objects: readonly KubeObject[], single: boolean, titled = false): void {
@@ -155,7 +196,7 @@ function print(asked: Asked, objects: readonly KubeObject[], single: boolean, ti
     if (i > 0) output.line();
     const rows = objects.filter((object) => object.kind === kind);
     const namespaces = everywhere && kindOf(kind).namespaced;
-    const columns = columnsOf(kind, { wide: form === "wide", namespaces, now_ms: Date.now() });
+    const columns = columnsOf(kind, { wide: form === "wide", namespaces, now_ms: () => Date.now() });
     const prefix = `${kind.toLowerCase()}/`;
     output.table(
       columns.map(({ title, value, ...rest }) => ({
@@ -214,58 +255,6 @@ async function eventsOf(
   query: Readonly<Record<string, string | undefined>>,
 ): Promise<ObjectEventRecord[]> {
   return await api.json<ObjectEventRecord[]>("GET", "/v1/object-events", { query, signal });
-}
-
-/** The object in YAML without what repeats itself, values of Secrets as their sizes; then its events. */
-function describeLines(object: KubeObject, events: readonly ObjectEventRecord[]): string[] {
-  const { apiVersion: _, kind, metadata, status, ...rest } = object;
-  const { name, namespace, labels, annotations, uid, creationTimestamp, deletionTimestamp, finalizers } = metadata;
-  const shown: Record<string, unknown> = kind === "Secret" ? { ...rest, data: sizesOf(rest.data) } : rest;
-  const head = {
-    Name: name,
-    ...(namespace === undefined ? {} : { Namespace: namespace }),
-    Kind: kind,
-    ...(labels === undefined ? {} : { Labels: labels }),
-    ...(annotations === undefined ? {} : { Annotations: annotations }),
-    Created: creationTimestamp,
-    ...(deletionTimestamp === undefined ? {} : { "Being deleted since": deletionTimestamp }),
-    ...(finalizers === undefined || finalizers.length === 0 ? {} : { Finalizers: finalizers }),
-    Uid: uid,
-    ...Object.fromEntries(
-      Object.entries({ ...shown, status: withoutMounts(status) }).filter(([, value]) => value !== undefined).map((
-        [field, value],
-      ) => [
-        field[0]!.toUpperCase() + field.slice(1),
-        value,
-      ]),
-    ),
-  };
-  const lines = stringify(head, { version: "1.1", lineWidth: 0 }).trimEnd().split("\n").map(printable);
-  if (events.length === 0) return [...lines, "Events: none"];
-  const now_ms = Date.now();
-  const table = tableLines<ObjectEventRecord>([
-    { title: "TYPE", value: ({ type }) => type },
-    { title: "REASON", value: ({ reason }) => reason },
-    { title: "AGE", value: (event) => lastSeen(event, now_ms) },
-    { title: "MESSAGE", value: ({ message }) => printable(message.replaceAll("\n", " ")) },
-  ], events);
-  return [...lines, "Events:", ...table.map((line) => `  ${line}`)];
-}
-
-/** A pod's status without the mounts that are the same in every container; `get -o yaml` has them. */
-function withoutMounts(status: KubeObject["status"]): unknown {
-  const statuses = status?.containerStatuses;
-  if (!Array.isArray(statuses)) return status;
-  return { ...status, containerStatuses: statuses.map(({ mounts: _, ...rest }) => rest) };
-}
-
-function sizesOf(data: unknown): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries((data ?? {}) as Record<string, string>).map(([key, value]) => {
-      const padding = /=*$/.exec(value)![0].length;
-      return [key, `${value.length / 4 * 3 - padding} bytes`];
-    }),
-  );
 }
 
 /** See the head of the file. */

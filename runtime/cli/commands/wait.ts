@@ -3,7 +3,17 @@ import { LaminaError } from "../../core/errors.ts";
 import type { KubeObject } from "../../core/model/object.ts";
 import { type Command, command } from "../command.ts";
 import { parseJsonPath, valueAt } from "../json_path.ts";
-import { durationOf, follow, KIND_WORDS, namespaceFlag, type ObjectPlace, placesOf, titleOf } from "../kube_objects.ts";
+import {
+  durationOf,
+  follow,
+  KIND_WORDS,
+  kindOf,
+  namespaceFlag,
+  type ObjectPlace,
+  placesOf,
+  titleOf,
+} from "../kube_objects.ts";
+import { listPlaces, selectorFlag } from "../object_lists.ts";
 import { UsageError } from "../parse.ts";
 
 interface Condition {
@@ -26,7 +36,7 @@ const waitCommand = command({
   summary: "Wait until an object is as it should be",
   arguments: [
     { name: "KIND", help: "pod, pvc, pv, … or KIND/NAME", complete: KIND_WORDS },
-    { name: "NAME", help: "names", optional: true, repeated: true },
+    { name: "NAME", help: "names", optional: true, repeated: true, complete: "object" },
   ],
   flags: {
     for: {
@@ -37,12 +47,15 @@ const waitCommand = command({
     },
     timeout: { kind: "text", value: "TIME", help: "How long at most", default: "30s" },
     namespace: namespaceFlag,
+    all: { kind: "switch", help: "All objects of the kind in the namespace" },
+    selector: selectorFlag,
   },
   examples: [
     ["wait pod web --for=condition=Ready --timeout=1m", "until its containers' roots are mounted"],
     ["wait pod/web --for=mounted", "until its volumes are, whatever its images"],
     ["wait pvc data --for=jsonpath={.status.phase}=Bound", "until a field has a value"],
     ["wait pod web --for=delete", "until it is gone"],
+    ["wait pods --all --for=condition=Ready", "until every pod that there is now is ready"],
   ],
   async run({ arguments: words, flags, output, signal, client }) {
     if (flags.for === undefined) {
@@ -50,8 +63,16 @@ const waitCommand = command({
     }
     const goal = goalOf(flags.for);
     const timeout_ms = durationOf("timeout", flags.timeout);
-    const places = placesOf(words, flags.namespace);
+    const many = flags.all || flags.selector !== undefined;
+    if (many && words.length !== 1) throw new UsageError("--all and --selector go with one KIND and no NAME");
+    const named = many ? [] : placesOf(words, flags.namespace);
     const api = await client();
+    const { namespace, selector } = flags;
+    const places = many ? await listPlaces(api, kindOf(words[0]!), { namespace, selector, signal }) : named;
+    if (places.length === 0) {
+      if (goal.isReached(undefined)) return;
+      throw new LaminaError("NOT_FOUND", `There is nothing to wait for: no ${kindOf(words[0]!).plural} like that`);
+    }
     const end_ms = Date.now() + timeout_ms;
     for (const place of places) {
       const options = { signal, timeout_ms: Math.max(1, end_ms - Date.now()) };

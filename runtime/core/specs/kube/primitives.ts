@@ -14,15 +14,19 @@ export const DnsSubdomain = z.string().max(253).regex(
   "must be a DNS name: lower-case letters, digits, - and ., with a letter or digit at both ends",
 );
 
+const QUANTITY =
+  "must be a quantity: digits and one of Ki, Mi, Gi, Ti, Pi, Ei (or k, M, G, T, P, E), e.g. 1Gi, 500M or 128974848";
+
 /** A quantity as text; a number is taken for what it says. At least zero. */
 export const Quantity = z.preprocess(
   (value) => typeof value === "number" ? String(value) : value,
-  z.string().refine((text) => parseQuantity(text) !== undefined, "must be a quantity, e.g. 1Gi, 500M or 128974848"),
+  z.string().refine((text) => parseQuantity(text) !== undefined, QUANTITY),
 );
 
 /** A quantity of more than zero bytes. */
 export const StorageQuantity = Quantity.refine(
-  (text) => (parseQuantity(text) ?? 0) > 0,
+  // What is no quantity at all was complained of already.
+  (text) => parseQuantity(text) !== 0,
   "must be greater than zero, e.g. 1Gi",
 );
 
