@@ -29,7 +29,10 @@ export const ContainerId: z.core.$ZodBranded<z.ZodString, "ContainerId"> = z.str
 export type ContainerId = z.infer<typeof ContainerId>;
 
 /** Name of a container: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 128 characters. */
-export const ContainerName: z.core.$ZodBranded<z.ZodString, "ContainerName"> = z.string().max(128).regex(
+export const ContainerName: z.core.$ZodBranded<z.ZodString, "ContainerName"> = z.string().max(
+  128,
+  "a container name has at most 128 characters",
+).regex(
   /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/,
   "a container name starts with a letter or digit and goes on with letters, digits, _ . -",
 ).brand("ContainerName");

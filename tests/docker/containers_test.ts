@@ -68,6 +68,8 @@ rootTest("docker create enforces --storage-opt or refuses it, and says no to wha
     [["-v", "name:relative", "web:1"], "relative"],
     [["--mount", "type=bind,src=/does/not/exist,dst=/x", "web:1"], "/does/not/exist"],
     [["--mount", "type=volume,src=vv,dst=/x,volume-driver=nope", "web:1"], "nope"],
+    [["--mount", "type=image,src=nope:1,dst=/x", "web:1"], "No such image: nope:1"],
+    [["--name", "n".repeat(300), "web:1"], "at most 128 characters"],
     [["--tmpfs", "/x:color=red", "web:1"], "color"],
     [["--volumes-from", "nobody", "web:1"], "nobody"],
     [["--storage-opt", "size=lots", "web:1"], "lots"],

@@ -30,7 +30,7 @@ export const containerRoutes: readonly DockerRoute[] = [
       refuseOtherPlatform(image.platform, query.platform, body.Image);
       const config = mergedConfig(own, runtimeConfig(image));
       const { mounts, volumes } = requestedMounts(body);
-      const container = await onlyImagesAreMissing(runtime.containers.create({
+      const container = await nothingElseIsMissing(runtime.containers.create({
         image: name,
         ...(query.name === undefined ? {} : { name: containerName(query.name) }),
         mounts,
@@ -98,12 +98,15 @@ export const containerRoutes: readonly DockerRoute[] = [
   }),
 ];
 
-/** A client takes 404 for a missing image and tries to get it: what else is missing is a wrong request. */
-async function onlyImagesAreMissing<T>(creating: Promise<T>): Promise<T> {
+/**
+ * A client takes 404 for the image of the container, and tries to get that: what else is missing, the image of a mount
+ * included, is a wrong request.
+ */
+async function nothingElseIsMissing<T>(creating: Promise<T>): Promise<T> {
   try {
     return await creating;
   } catch (error) {
-    if (!isLaminaError(error, "NOT_FOUND") || typeof error.details.image === "string") throw error;
+    if (!isLaminaError(error, "NOT_FOUND")) throw error;
     throw new LaminaError("INVALID_ARGUMENT", dockerMessage(error), { cause: error, details: error.details });
   }
 }
