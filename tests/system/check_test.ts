@@ -1,6 +1,7 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path/posix";
 import { DatabaseSync } from "node:sqlite";
+import { STORAGE_DRIVER_NAMES } from "../../drivers/storage/port.ts";
 import { commandOutput } from "../../runtime/host/command.ts";
 import { rootTest } from "../support/scratch.ts";
 import { SMALL_IMAGE, TestRuntime } from "../support/test_runtime.ts";
@@ -115,6 +116,13 @@ rootTest("the doctor answers for the kernel, the disk, mount(8) and every storag
   const items = await test.runtime.system.doctor(test.operation);
   for (const subject of ["kernel", "privileges", "disk", "mount(8)", "storage driver overlay", "storage driver vfs"]) {
     assertEquals(items.find((item) => item.subject === subject)?.status, "ok", subject);
+  }
+  // Each driver that does not work here says why, and what would make it work.
+  for (const name of STORAGE_DRIVER_NAMES) {
+    const { status, found, advice } = items.find((item) => item.subject === `storage driver ${name}`)!;
+    assert(found !== "", name);
+    if (status === "ok") continue;
+    assertMatch(advice ?? "", /modprobe|apt-get install|put the root/, `${name}: ${found}`);
   }
   assertEquals(await test.check(), []);
 });
