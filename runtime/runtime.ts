@@ -182,7 +182,7 @@ export async function createRuntime(
   const named = volumeLookup(store, drivers);
   const { manager, kube } = openVolumes(opened, { store, layout, mounter, engine, objects, events, named });
   const access = new VolumeAccess(store, named, manager);
-  const images = createImageService({ store, driver, layout, events, locks, limits: options.limits?.import });
+  const images = createImageService({ store, driver, engine, layout, events, locks, limits: options.limits?.import });
   const sources = new MountSources(layout, access, new ImageMounts({ driver, mounter, layout, store }));
   const volumeParts = { volumes, access, sources, kept: manager };
   const room: ContainerRoom = { store, layout, driver, mounter, engine, locks, events, ...volumeParts };

@@ -1,5 +1,6 @@
 /** What the parts of this room share: the collaborators of the image service, and its own state. */
 import type { StorageDriver } from "../../drivers/storage/port.ts";
+import type { LayerEngine } from "../../drivers/storage/layer/engine.ts";
 import type { Slots } from "../../drivers/storage/layer/slots.ts";
 import type { EventSink } from "../core/event_bus.ts";
 import type { KeyedLock } from "../core/keyed_lock.ts";
@@ -22,6 +23,7 @@ export const DEFAULT_IMPORT_LIMITS: ImportLimits = { maxSpool_bytes: 64 * 2 ** 3
 export interface ImageRoom {
   readonly store: Store;
   readonly driver: StorageDriver;
+  readonly engine: Pick<LayerEngine, "compress">;
   readonly layout: RootLayout;
   readonly events: EventSink;
   /** Keys `image:ID` (import, removal) and, acquired after those and one at a time, `layer:CHAINID`. */

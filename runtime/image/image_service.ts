@@ -1,5 +1,6 @@
 /** Images: the service, put together from the parts of this room. */
 import { Slots } from "../../drivers/storage/layer/slots.ts";
+import type { LayerEngine } from "../../drivers/storage/layer/engine.ts";
 import type { StorageDriver } from "../../drivers/storage/port.ts";
 import { toLaminaError } from "../core/errors.ts";
 import type { EventSink } from "../core/event_bus.ts";
@@ -33,6 +34,7 @@ import { exportImages } from "./write/export_images.ts";
 export interface ImageServiceParts {
   readonly store: Store;
   readonly driver: StorageDriver;
+  readonly engine: Pick<LayerEngine, "compress">;
   readonly layout: RootLayout;
   readonly events: EventSink;
   /** Shared with nobody, or keys `image:…` and `layer:…` are this room's. */
@@ -63,6 +65,7 @@ export function createImageService(parts: ImageServiceParts): FullImageService {
   const room: ImageRoom = {
     store: parts.store,
     driver: parts.driver,
+    engine: parts.engine,
     layout: parts.layout,
     events: parts.events,
     locks: parts.locks,

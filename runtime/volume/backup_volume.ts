@@ -1,5 +1,4 @@
 /** A volume as one archive: of one instant where that can be had, otherwise saying that it is not. */
-import { compressed, streamChunks, streamOf } from "../../drivers/storage/layer/byte_streams.ts";
 import type { LocalCopies } from "../../drivers/volume/named/local/local_copies.ts";
 import { kindOf } from "../../drivers/volume/named/local/local_place.ts";
 import { isLaminaError } from "../core/errors.ts";
@@ -48,9 +47,8 @@ export async function backupVolume(
   }
   const plain = counted(room.engine.tar({ kind: "tree", root: source.path, path: "/" }, operation), name, operation);
   const { compression } = options;
-  const bytes = compression === "none"
-    ? plain
-    : streamOf(compressed(streamChunks(plain, operation.signal), compression), { signal: operation.signal });
+  const quiet = { ...operation, progress: () => {} };
+  const bytes = compression === "none" ? plain : room.engine.compress(plain, compression, quiet);
   // Around everything: whoever gives up at any point ends the reading first, and then what was read goes.
   const stream = onEnd(bytes, async () => await source[Symbol.asyncDispose](), operation.signal);
   return { stream, consistency, warnings };

@@ -80,8 +80,13 @@ Deno.test("a job that ends early cancels its input", async () => {
 Deno.test("an abort stops a job that listens and keeps its worker", async () => {
   await using pool = testPool();
   const operation = cancellable();
-  const spinning = pool.run("spin", null, { slot: "tree", operation });
-  setTimeout(() => operation.abort(new LaminaError("CONFLICT", "not now")), 100);
+  const begun = Promise.withResolvers<void>();
+  const spinning = pool.run("spin", null, {
+    slot: "tree",
+    operation: { ...operation, progress: () => begun.resolve() },
+  });
+  await begun.promise;
+  operation.abort(new LaminaError("CONFLICT", "not now"));
   const error = await assertRejects(() => spinning, LaminaError);
   assertEquals([error.code, error.message], ["CONFLICT", "not now"]);
   assertEquals(pool.idleWorkers, 1);

@@ -127,6 +127,11 @@ export interface LayerEngine extends AsyncDisposable {
   changes(source: DiffSource, operation: Operation): AsyncIterable<Change>;
   /** A reproducible tar: sorted entries, nanosecond mtimes, xattrs in pax records, whiteouts as `.wh.`. */
   tar(source: TarSource, operation: Operation): TarStream;
+  /**
+   * The same bytes compressed; the same bytes always give the same result. Nothing is read before the first read of the
+   * result; cancelling that cancels `bytes`.
+   */
+  compress(bytes: TarStream, compression: "gzip" | "zstd", operation: Operation): TarStream;
   /** Copies a tree, everything included (owners, xattrs, hard links, devices, holes), by reflink where possible. Synced. */
   copyTree(source: string, target: string, operation: Operation): Promise<TreeUsage>;
   /** Brings what fuse-overlayfs has written into the form of a layer; see `convert_whiteouts.ts`. */

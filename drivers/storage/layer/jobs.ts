@@ -4,6 +4,7 @@
  */
 import { unpackIntoJob, unpackJob } from "./apply_layer.ts";
 import { feedJob } from "./blob_feed.ts";
+import { compressJob } from "./compress_job.ts";
 import type { Job } from "./job_protocol.ts";
 import { reassembleJob } from "./recipe_reader.ts";
 import {
@@ -22,6 +23,7 @@ export const jobs = {
   unpackInto: unpackIntoJob,
   feed: feedJob,
   reassemble: reassembleJob,
+  compress: compressJob,
   changes: changesJob,
   tar: tarJob,
   convertWhiteouts: convertWhiteoutsJob,

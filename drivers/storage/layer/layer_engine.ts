@@ -1,6 +1,7 @@
 /** The layer engine on a pool of workers. */
 import { isLaminaError, LaminaError } from "../../../runtime/core/errors.ts";
 import type { Operation } from "../../../runtime/core/operation.ts";
+import { onEnd } from "../../../runtime/core/streams.ts";
 import { ChunkRing, ringMemory } from "./chunk_ring.ts";
 import type { LayerEngine, TarSource, UnpackRequest } from "./engine.ts";
 import type { JobTable } from "./jobs.ts";
@@ -31,6 +32,12 @@ export function createLayerEngine(options: LayerEngineOptions = {}): LayerEngine
       if (source.kind !== "recipe") return trees.tar(source, operation);
       const { recipePath, tree, diffId } = source;
       return pool.stream("reassemble", { recipePath, tree, diffId }, { slot: "stream", operation });
+    },
+    compress(bytes, compression, operation) {
+      // Without a slot of its own: what it waits for, the job that gives the bytes, has one.
+      const made = pool.stream("compress", { compression }, { slot: "none", operation, input: bytes });
+      // A job that never began has not taken them: nobody else would end them.
+      return onEnd(made, () => bytes.locked ? undefined : bytes.cancel(), operation.signal);
     },
     copyTree: (source, target, operation) => trees.copyTree(source, target, operation),
     convertWhiteouts: (path, form, operation) => trees.convertWhiteouts(path, form, operation),

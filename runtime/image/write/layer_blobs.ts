@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Digest } from "../../core/ids.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { ExportCompression } from "../../core/specs/image.ts";
-import { compressed, readRangeChunks } from "../../../drivers/storage/layer/byte_streams.ts";
+import { readRangeChunks, streamOf } from "../../../drivers/storage/layer/byte_streams.ts";
 import { spool } from "../archive/spool.ts";
 import { shortId } from "../chain_id.ts";
 import type { ImageRoom } from "../image_room.ts";
@@ -39,7 +39,8 @@ export async function* withLayerBlob<T>(
   const hash = createHash("sha256");
   const options = { directory: room.layout.staging, maxBytes: Infinity, label: `layer ${shortId(layer.diff_id)}` };
   const quiet = { ...operation, progress: () => {} };
-  await using file = await spool(hashed(compressed(plain, compression), hash), options, quiet);
+  const made = room.engine.compress(streamOf(plain, operation), compression, quiet);
+  await using file = await spool(hashed(made, hash), options, quiet);
   const digest = `sha256:${hash.digest("hex")}` as Digest;
   yield use({ digest, size_bytes: file.range.length_bytes, chunks: readRangeChunks(file.range) });
 }

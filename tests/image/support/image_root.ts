@@ -1,4 +1,5 @@
 /** A root with an image service on it. */
+import { createLayerEngine } from "../../../drivers/storage/layer/layer_engine.ts";
 import { KeyedLock } from "../../../runtime/core/keyed_lock.ts";
 import type { NewEvent } from "../../../runtime/core/event_bus.ts";
 import { RootLayout } from "../../../runtime/core/root_layout.ts";
@@ -32,10 +33,12 @@ export async function imageRoot(limits: Partial<ImportLimits> = {}): Promise<Ima
   for (const path of [work, layout.root, layout.recipes, layout.staging]) await Deno.mkdir(path);
   const store = new Store(layout.database);
   const driver = memoryDriver(store);
+  const engine = createLayerEngine();
   const events: NewEvent[] = [];
   const images = createImageService({
     store,
     driver,
+    engine,
     layout,
     events: { emit: (event) => void events.push(event) },
     locks: new KeyedLock(),
@@ -56,6 +59,7 @@ export async function imageRoot(limits: Partial<ImportLimits> = {}): Promise<Ima
       intents: openIntents(store).length,
     }),
     async [Symbol.asyncDispose]() {
+      await engine[Symbol.asyncDispose]();
       store[Symbol.dispose]();
       await scratch[Symbol.asyncDispose]();
     },

@@ -25,6 +25,8 @@ export const testJobs = {
   },
   ask: async ({ question }: { question: string }, context: JobContext) => await context.askMain(question),
   spin: (_args: null, context: JobContext): void => {
+    // Begun: whoever aborts from here on aborts a job that runs.
+    context.progress({ phase: "spin", id: "x", current: 1, total: 1 });
     for (;;) context.throwIfCancelled();
   },
   deaf: (_args: null, _context: JobContext): void => {
