@@ -107,7 +107,7 @@ export abstract class SnapshotDriver<Trees extends SnapshotTrees = SnapshotTrees
     const id = this.rows.reserveId();
     const { size_bytes: limit_bytes, inodes: limit_inodes } = options;
     const use = new EarlyUse(options.whenUsable, async () => [await this.activeMount(id, chain)]);
-    const whenComplete = () => use.start();
+    const whenComplete = options.whenUsable && (() => use.start());
     const tree: NewTree = { purpose: "active", parent: chain[0], limit_bytes, limit_inodes, whenComplete };
     try {
       await this.#making(id, tree, attempted, operation, async () => {

@@ -99,8 +99,28 @@ export async function readText(request: Request, limit_bytes: number, signal: Ab
       details: { limit_bytes },
     });
   if (request.body === null) return "";
-  if (Number(request.headers.get("content-length") ?? "0") > limit_bytes) throw tooLarge();
-  const reader = request.body.getReader();
+  const length = request.headers.get("content-length");
+  if (Number(length ?? "0") > limit_bytes) throw tooLarge();
+  // What says how long it is cannot be longer: it is had in one piece.
+  const all = length === null
+    ? await readChunks(request.body, limit_bytes, tooLarge, signal)
+    : await abortable(request.bytes(), signal);
+  try {
+    return utf8.decode(all);
+  } catch (error) {
+    throw new HttpError(400, "INVALID_ARGUMENT", "Invalid request: the body is not UTF-8", { cause: error });
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+async function readChunks(
+  body: ReadableStream<Uint8Array>,
+  limit_bytes: number,
+  tooLarge: () => HttpError,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const reader = body.getReader();
   const chunks: Uint8Array[] = [];
   let size_bytes = 0;
   try {
@@ -121,11 +141,7 @@ export async function readText(request: Request, limit_bytes: number, signal: Ab
     all.set(chunk, offset);
     offset += chunk.length;
   }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(all);
-  } catch (error) {
-    throw new HttpError(400, "INVALID_ARGUMENT", "Invalid request: the body is not UTF-8", { cause: error });
-  }
+  return all;
 }
 
 function parseWith(schema: z.ZodType, part: string, value: unknown): unknown {

@@ -14,6 +14,8 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Bytes kept of each output; the rest is dropped and marked. Default 1 MiB. */
   readonly maxOutput_bytes?: number;
+  /** Standard output goes nowhere: one pipe less for a program that has nothing to say there. */
+  readonly silent?: boolean;
 }
 
 /** What a program left. */
@@ -35,15 +37,14 @@ export async function runCommand(
   options: CommandOptions = {},
 ): Promise<CommandResult> {
   const timeout_ms = options.timeout_ms ?? 120_000;
-  const timeout = AbortSignal.timeout(timeout_ms);
-  const signal = options.signal === undefined ? timeout : AbortSignal.any([options.signal, timeout]);
-  signal.throwIfAborted();
+  const { signal } = options;
+  signal?.throwIfAborted();
   let child: Deno.ChildProcess;
   try {
     child = new Deno.Command(program, {
       args: [...args],
       stdin: options.stdin === undefined ? "null" : "piped",
-      stdout: "piped",
+      stdout: options.silent ? "null" : "piped",
       stderr: "piped",
       cwd: options.cwd,
       env: { LC_ALL: "C", ...options.env },
@@ -56,12 +57,18 @@ export async function runCommand(
   const kill = () => {
     killTree(child.pid);
     // Even SIGKILL has to wait for a process that waits for a dead server or disk: we do not.
-    patience = setTimeout(() => giveUp(undefined), KILL_GRACE_MS);
+    patience ??= setTimeout(() => giveUp(undefined), KILL_GRACE_MS);
   };
-  signal.addEventListener("abort", kill, { once: true });
+  let late = false;
+  const deadline = setTimeout(() => {
+    if (signal?.aborted) return;
+    late = true;
+    kill();
+  }, timeout_ms);
+  signal?.addEventListener("abort", kill, { once: true });
   const limit_bytes = options.maxOutput_bytes ?? 1 << 20;
-  const stdout = new Collected(child.stdout, limit_bytes);
-  const stderr = new Collected(child.stderr, limit_bytes);
+  const outputs = options.silent ? [child.stderr] : [child.stderr, child.stdout];
+  const [stderr, stdout] = outputs.map((stream) => new Collected(stream, limit_bytes));
   const feeding = options.stdin === undefined ? undefined : feed(child.stdin, options.stdin);
   // Looked at below; until then a failure is not unhandled.
   feeding?.catch(() => {});
@@ -69,18 +76,19 @@ export async function runCommand(
     const status = await Promise.race([child.status, gaveUp]);
     if (status === undefined) child.unref();
     // A grandchild may keep the pipes open: after the program's own end they get a second.
-    await endedWithin(Promise.all([stdout.ended, stderr.ended]), OUTPUT_GRACE_MS, child);
-    if (signal.aborted) {
-      if (timeout.aborted && !options.signal?.aborted) {
-        throw new LaminaError("DEADLINE_EXCEEDED", `${program} did not end within ${timeout_ms} ms and was killed`);
-      }
-      signal.throwIfAborted();
+    if (!stderr!.complete || stdout?.complete === false) {
+      await endedWithin(Promise.all([stderr!.ended, stdout?.ended]), OUTPUT_GRACE_MS, child);
     }
+    if (late) {
+      throw new LaminaError("DEADLINE_EXCEEDED", `${program} did not end within ${timeout_ms} ms and was killed`);
+    }
+    signal?.throwIfAborted();
     if (status!.success) await feeding;
-    return { code: status!.code, stdout: stdout.text(), stderr: stderr.text() };
+    return { code: status!.code, stdout: stdout?.text() ?? "", stderr: stderr!.text() };
   } finally {
     clearTimeout(patience);
-    signal.removeEventListener("abort", kill);
+    clearTimeout(deadline);
+    signal?.removeEventListener("abort", kill);
   }
 }
 
@@ -158,10 +166,11 @@ async function feed(
 /** What a program has written so far. */
 class Collected {
   readonly ended: Promise<void>;
+  /** All that was written is here. */
+  complete = false;
   readonly #decoder = new TextDecoder();
   #text = "";
   #size_bytes = 0;
-  #complete = false;
 
   constructor(stream: ReadableStream<Uint8Array>, readonly limit_bytes: number) {
     this.ended = this.#collect(stream);
@@ -170,16 +179,18 @@ class Collected {
   text(): string {
     const dropped_bytes = this.#size_bytes - this.limit_bytes;
     const dropped = dropped_bytes > 0 ? `\n… ${dropped_bytes} more bytes` : "";
-    return this.#text + dropped + (this.#complete ? "" : "\n(a process that it started keeps this output open)");
+    return this.#text + dropped + (this.complete ? "" : "\n(a process that it started keeps this output open)");
   }
 
   async #collect(stream: ReadableStream<Uint8Array>): Promise<void> {
-    for await (const chunk of stream) {
+    // Without the iterator of the stream, whose end costs as much as reading what a program says in most cases.
+    const reader = stream.getReader();
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
       const room_bytes = this.limit_bytes - this.#size_bytes;
-      if (room_bytes > 0) this.#text += this.#decoder.decode(chunk.subarray(0, room_bytes), { stream: true });
-      this.#size_bytes += chunk.length;
+      if (room_bytes > 0) this.#text += this.#decoder.decode(next.value.subarray(0, room_bytes), { stream: true });
+      this.#size_bytes += next.value.length;
     }
-    this.#complete = true;
+    this.complete = true;
   }
 }
 

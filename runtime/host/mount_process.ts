@@ -73,14 +73,17 @@ function mountAll(
   switch (job!.kind) {
     case "propagation": {
       const changes = job!.entry.options.map((option) => `--make-${option}`);
-      return runCommand(program, ["-c", ...changes, job!.realTarget], { ...options, env });
+      return runCommand(program, ["-c", ...changes, job!.realTarget], { ...options, env, silent: true });
     }
     case "remount":
     case "bind-remount":
       return mountOne(program, job!, options);
     default:
       if (jobs.length === 1) return mountOne(program, job!, options);
-      return withFstab(jobs, (path) => runCommand(program, ["-a", "-c", "-T", path], { ...options, env }));
+      return withFstab(
+        jobs,
+        (path) => runCommand(program, ["-a", "-c", "-T", path], { ...options, env, silent: true }),
+      );
   }
 }
 
@@ -90,7 +93,10 @@ function mountOne(
   job: MountJob,
   options: { cwd?: string; signal: AbortSignal },
 ): Promise<CommandResult> {
-  return withFstab([job], (path) => runCommand(program, ["-c", "-T", path, job.entry.target], { ...options, env }));
+  return withFstab(
+    [job],
+    (path) => runCommand(program, ["-c", "-T", path, job.entry.target], { ...options, env, silent: true }),
+  );
 }
 
 async function withFstab<T>(jobs: readonly MountJob[], use: (path: string) => Promise<T>): Promise<T> {
@@ -188,7 +194,7 @@ function changeMount(run: Run, job: MountJob, fd: number): Promise<CommandResult
     const options = optionsOfFlags(bindRemountFlags({ flags }, existing));
     changes.push("-o", ["remount", "bind", ...options].join(","));
   }
-  return runCommand(run.program, ["-c", ...changes, target], { signal: run.signal, env });
+  return runCommand(run.program, ["-c", ...changes, target], { signal: run.signal, env, silent: true });
 }
 
 /** Whether a mount came to be between two looks at its target. */

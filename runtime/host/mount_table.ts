@@ -179,31 +179,29 @@ const STATX_ATTR_MOUNT_ROOT = 0x2000;
  * @throws `ErrnoError`
  */
 export function mountIdentity(path: string): MountIdentity {
-  const buffer = new Uint8Array(256);
-  const result = libc.statx(
-    AT_FDCWD,
-    cString(byteStringFromText(path)),
-    AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
-    STATX_TYPE_AND_MNT_ID,
-    buffer,
-  );
-  checked(result, "statx", path);
-  const view = new DataView(buffer.buffer);
-  return {
-    id: view.getBigUint64(144, true),
-    isRoot: (view.getBigUint64(8, true) & BigInt(STATX_ATTR_MOUNT_ROOT)) !== 0n,
-    isDirectory: view.getUint16(28, true) >> 12 === 4,
-  };
+  checked(askMountIdentity(path), "statx", path);
+  return answeredIdentity();
 }
 
 /** The same, `undefined` where the path cannot be looked at (missing, not connected, no permission). */
 export function mountIdentityIfThere(path: string): MountIdentity | undefined {
-  try {
-    return mountIdentity(path);
-  } catch (error) {
-    if (error instanceof ErrnoError) return undefined;
-    throw error;
-  }
+  return askMountIdentity(path) < 0 ? undefined : answeredIdentity();
+}
+
+const identityBuffer = new Uint8Array(256);
+const identityView = new DataView(identityBuffer.buffer);
+
+function askMountIdentity(path: string): number {
+  const flags = AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+  return libc.statx(AT_FDCWD, cString(byteStringFromText(path)), flags, STATX_TYPE_AND_MNT_ID, identityBuffer);
+}
+
+function answeredIdentity(): MountIdentity {
+  return {
+    id: identityView.getBigUint64(144, true),
+    isRoot: (identityView.getUint32(8, true) & STATX_ATTR_MOUNT_ROOT) !== 0,
+    isDirectory: identityView.getUint16(28, true) >> 12 === 4,
+  };
 }
 
 /**

@@ -51,7 +51,10 @@ export async function runUnmounts(
   const flags = [local ? "-i" : "-c", ...(lazy ? ["-l"] : []), ...(force ? ["-f"] : [])];
   let stderr: string;
   try {
-    const result = await runCommand(program, [...flags, "--", ...jobs.map((job) => job.target)], { signal });
+    const result = await runCommand(program, [...flags, "--", ...jobs.map((job) => job.target)], {
+      signal,
+      silent: true,
+    });
     if (result.code === 0) return jobs.map(() => undefined);
     stderr = result.stderr || `umount ended with status ${result.code}`;
   } catch (error) {
