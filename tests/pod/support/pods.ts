@@ -7,7 +7,7 @@ import { project } from "../../architecture/sources.ts";
 import { TestRuntime } from "../../support/test_runtime.ts";
 
 /** Generous: the machine may be busy. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 180_000;
 
 /** The text of an example, its host directory moved to `host`. */
 export function exampleText(name: string, host: string): string {
