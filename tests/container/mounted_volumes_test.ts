@@ -84,6 +84,29 @@ rootTest("a volume in memory that somebody unmounts comes back from the containe
   assertEquals(await test.check(), []);
 });
 
+rootTest(
+  "what containers have of such a volume by a subpath is in the new one, and theirs is the new one",
+  async () => {
+    await using test = await TestRuntime.withImage();
+    await makeVolume(test, { name: "mem", options: memory });
+    const path = await test.runtime.volumes.mount("mem", "somebody", test.operation);
+    await Deno.mkdir(join(path, "part"));
+    await Deno.writeTextFile(join(path, "part/file"), "kept\n");
+    const mounts = [{ type: "volume" as const, source: "mem", target: "/part", subpath: "part", no_copy: true }];
+    await test.create({ name: "one", mounts });
+    const { rootfs } = await test.mount("one");
+    await commandOutput("umount", [path]);
+    await eventually("the volume is there again", () => isMounted(path));
+    const deviceOf = (target: string) => mountAtTarget(readMountTable(), target)?.device;
+    await eventually("the container has it", () => deviceOf(join(rootfs, "part")) === deviceOf(path));
+    assertEquals(await Deno.readTextFile(join(rootfs, "part/file")), "kept\n");
+    assertEquals(await Deno.readTextFile(join(path, "part/file")), "kept\n");
+    await test.unmount("one");
+    await test.runtime.volumes.unmount("mem", "somebody", test.operation);
+    assertEquals(await test.check(), []);
+  },
+);
+
 rootTest("a start finds what containers have mounted, and unmounts what nobody has any more", async () => {
   await using test = await TestRuntime.withImage();
   await containersWithMemory(test, "one");

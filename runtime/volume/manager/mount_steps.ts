@@ -16,7 +16,10 @@ import type { DesiredVolume } from "./desired_world.ts";
 import type { MountGathering } from "./gathering.ts";
 import type { ManagerRoom } from "./manager_room.ts";
 import { describeMount, isBind, isMadeBy, isRecursive, topMount } from "./presence.ts";
-import { bindSurvivors, findSurvivors } from "./surviving_mount.ts";
+import { bindSurvivors, bringBackParts, findParts, findSurvivors, type SurvivingPart } from "./surviving_mount.ts";
+
+/** What taking back may last. */
+const UNDO_MS = 30_000;
 
 /** See the head of the file. */
 export class MountSteps {
@@ -60,12 +63,14 @@ export class MountSteps {
       if (!wanted.isInPlace) host.makePlace(entry.path, "directory");
       this.#refuseOthers(entry.path, entry.places);
       await bindSurvivors(this.#room, findSurvivors(this.#room, this.#actual, entry), operation);
+      const parts = findParts(this.#room, this.#actual, entry);
       await this.#forgetLost(entry);
       const { spec } = wanted.wanted;
       await wanted.plugin.deviceMounter!.mountDevice(
         { spec, path: entry.path, devicePath: entry.devicePath },
         operation,
       );
+      if (parts.length > 0) await this.#bringBackParts(wanted, entry.path, parts, operation);
     } catch (error) {
       const kind = failureClass(toLaminaError(error, "Cannot mount the device"));
       if (kind === "final" && host.mountIdAt(entry.path) === undefined) entry.device = "NotMounted";
@@ -105,6 +110,7 @@ export class MountSteps {
       this.#needDevice(wanted);
       host.makePlace(dirname(entry.path), "directory");
       await bindSurvivors(this.#room, findSurvivors(this.#room, this.#actual, entry), operation);
+      const parts = findParts(this.#room, this.#actual, entry);
       const mounts = (await wanted.plugin.setUp(this.#request(wanted, entry), operation) ?? [])
         .map((mount) => mountAt(mount, this.#targetIn(entry, mount)));
       setUp = true;
@@ -116,6 +122,7 @@ export class MountSteps {
         faultPoint("manager.mounted");
       }
       leave();
+      if (parts.length > 0) await this.#bringBackParts(wanted, entry.path, parts, operation);
       entry.places = this.#placesNow([
         ...mounts.map((mount) => ({ target: mount.target, recursive: isRecursive(mount) })),
         { target: entry.path, recursive: false },
@@ -298,6 +305,32 @@ export class MountSteps {
       : entry?.device === seen.device && entry.root === seen.root;
     if (entry === undefined || isOurs) return;
     throw takenPlace(path, describeMount(entry));
+  }
+
+  /** Until all parts are in it the new volume is nobody's: half of it would be taken for the whole. */
+  async #bringBackParts(
+    { workload, wanted }: DesiredVolume,
+    path: string,
+    parts: readonly SurvivingPart[],
+    operation: Operation,
+  ): Promise<void> {
+    const { mounter, report } = this.#room;
+    const names = parts.map(({ part }) => part).join(", ");
+    try {
+      await bringBackParts(this.#room, path, parts, operation);
+    } catch (error) {
+      await mounter.unmount([path], { signal: AbortSignal.timeout(UNDO_MS), lazy: true });
+      throw error;
+    }
+    report({
+      workload,
+      type: "Warning",
+      reason: "VolumeRestored",
+      message:
+        `volume "${wanted.spec.name}" in memory was unmounted by somebody. Its containers still had ${names}: that is ` +
+        "in it again, the rest is lost",
+      volume: wanted.spec.name,
+    });
   }
 
   /** A mount that somebody has taken away is expected no more: the next one has another identity. */

@@ -1,9 +1,14 @@
 /**
  * A volume in memory is in its mounts and nowhere else. When somebody takes the one at its path away, the containers that
  * bind it still have it: that one is bound back, with all that was written, instead of an empty one beside it.
+ *
+ * Where containers have only parts of it (by a subPath) it cannot be had back as a whole. A new one is made, the parts are
+ * copied into it, and the containers get the new one: nobody is left alone with what the others do not see.
  */
+import { dirname } from "@std/path/posix";
 import type { MountEntry } from "../../core/mountinfo.ts";
 import type { Operation } from "../../core/operation.ts";
+import { commandOutput } from "../../host/command.ts";
 import type { ActualDevice, ActualVolume, ActualWorld, Place } from "./actual_world.ts";
 import type { ManagerRoom } from "./manager_room.ts";
 import { topMount } from "./presence.ts";
@@ -30,6 +35,62 @@ export function findSurvivors(room: Room, actual: ActualWorld, entry: Entry): Lo
   });
 }
 
+/** What containers still have of a volume that is gone as a whole. */
+export interface SurvivingPart {
+  /** Below the volume. */
+  readonly part: string;
+  /** Where it is mounted, in the roots of containers. */
+  readonly targets: readonly string[];
+}
+
+/** Likewise, the outer parts first. */
+export function findParts(room: Room, actual: ActualWorld, entry: Entry): SurvivingPart[] {
+  const place = entry.places.find(({ target }) => target === entry.path);
+  if (place?.seen === undefined || room.host.mountIdAt(entry.path) !== undefined) return [];
+  const { device, root } = place.seen;
+  const top = root === "/" ? "/" : `${root}/`;
+  if (isOfOthers(actual, entry, place.seen)) return [];
+  const parts = new Map<string, string[]>();
+  for (
+    const mount of visibleInRoots(room, entry, (m) => m.device === device && m.root.startsWith(top) && m.root !== top)
+  ) {
+    const part = mount.root.slice(top.length);
+    parts.set(part, [...parts.get(part) ?? [], mount.target]);
+  }
+  return [...parts].map(([part, targets]) => ({ part, targets })).sort((a, b) => a.part.length - b.part.length);
+}
+
+/** Copies parts into the new volume, and takes the old ones out of the containers: their roots are repaired then. */
+export async function bringBackParts(
+  { host, mounter }: Room,
+  path: string,
+  parts: readonly SurvivingPart[],
+  { signal }: Operation,
+): Promise<void> {
+  for (const { part, targets } of parts) {
+    const isInside = parts.some((other) => part.startsWith(`${other.part}/`));
+    if (!isInside) await copyPart(host, targets[0]!, path, part, signal);
+  }
+  const targets = parts.flatMap((part) => part.targets);
+  await mounter.unmount(targets.sort((a, b) => b.length - a.length), { signal, lazy: true });
+}
+
+async function copyPart(
+  host: Room["host"],
+  source: string,
+  path: string,
+  part: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const kind = await host.kindOf(source);
+  const target = `${path}/${part}`;
+  host.makePlace(target, kind);
+  // Made for root only, as mount points are; whose the directories on the way were nobody knows any more.
+  for (let at = dirname(target); at !== path; at = dirname(at)) await Deno.chmod(at, 0o755);
+  const [from, to] = kind === "directory" ? [`${source}/.`, `${target}/`] : [source, target];
+  await commandOutput("cp", ["-a", "--", from, to], { signal });
+}
+
 /** Binds it back. */
 export async function bindSurvivors(room: Room, lost: readonly Lost[], { signal }: Operation): Promise<void> {
   for (const { target, seen, source } of lost) {
@@ -54,16 +115,25 @@ function findSurvivor(
   entry: Entry,
   seen: Seen,
 ): MountEntry | undefined {
+  const inside = visibleInRoots({ host, rootsThatBind }, entry, (mount) => shows(mount, seen));
+  return inside.find(({ options }) => options.includes("rw")) ?? inside[0];
+}
+
+/** Mounts of memory in the roots of containers that bind this very volume. */
+function visibleInRoots(
+  { host, rootsThatBind }: Pick<Room, "host" | "rootsThatBind">,
+  { path }: Entry,
+  fits: (mount: MountEntry) => boolean,
+): MountEntry[] {
   const table = host.mountTable();
-  const same = table.filter((mount) => mount.type === "tmpfs" && !mount.deleted && shows(mount, seen));
-  if (same.length === 0) return undefined;
-  const roots = rootsThatBind?.(entry.path) ?? [];
-  const inside = same.filter(({ id, target }) =>
+  const same = table.filter((mount) => mount.type === "tmpfs" && !mount.deleted && fits(mount));
+  if (same.length === 0) return [];
+  const roots = rootsThatBind?.(path) ?? [];
+  return same.filter(({ id, target }) =>
     roots.some((root) => target.startsWith(`${root}/`)) &&
     // Neither covered, nor below something that is.
     topMount(table, target)?.id === id && host.mountIdAt(target) === BigInt(id)
   );
-  return inside.find(({ options }) => options.includes("rw")) ?? inside[0];
 }
 
 function shows({ device, root }: MountEntry, seen: Seen): boolean {
