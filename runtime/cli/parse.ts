@@ -93,7 +93,7 @@ function parseFlags(
     const { short } = flags[name]!;
     if (short !== undefined) alias[name] = short;
   }
-  const parsed = parseArgs([...args], {
+  const parsed = parseArgs(withSpaces(flags, args), {
     string: ["_", ...named("text"), ...named("list")],
     boolean: named("switch"),
     collect: named("list"),
@@ -107,6 +107,16 @@ function parseFlags(
   const values: Record<string, unknown> = {};
   for (const name of names) values[name] = checkedFlag(name, flags[name]!, parsed[name], args);
   return { values, positional: [...parsed._.map(String), ...(parsed["--"] as string[])] };
+}
+
+/** `-oyaml` as `-o yaml`. */
+function withSpaces(flags: FlagTable, args: readonly string[]): string[] {
+  const valued = new Set(Object.values(flags).flatMap(({ kind, short }) => kind === "switch" ? [] : [short]));
+  const end = args.indexOf("--");
+  return args.flatMap((arg, i) => {
+    const [, short, value] = /^-([A-Za-z])([^=].*)$/s.exec(arg) ?? [];
+    return short !== undefined && valued.has(short) && (end < 0 || i < end) ? [`-${short}`, value!] : [arg];
+  });
 }
 
 function checkedFlag(name: string, flag: FlagSpec, value: unknown, args: readonly string[]): unknown {

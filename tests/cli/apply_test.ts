@@ -99,6 +99,7 @@ rootTest("what is wrong is told with its place, and nothing is sent", async () =
   await says(daemon, "get pods x -o xml", ["--output is one of"], 2);
   await says(daemon, "wait pod x --for=condition=Ready --timeout=100ms", ["there is no such object"], 3);
   await says(daemon, "wait pod x --for=tea", ["--for is condition=TYPE"], 2);
+  await says(daemon, "wait pod x --for=ready", ["did you mean condition=Ready?"], 2);
   await says(daemon, "wait pod x --for=delete", ["pod/x deleted"]);
   await says(daemon, "delete pod", ["KIND NAME", "delete pods --all"], 2);
   await says(daemon, "delete pod x --all", ["--all and --selector go with one KIND"], 2);

@@ -38,9 +38,16 @@ Deno.test("the same letter is another flag in another command", () => {
   });
 });
 
-Deno.test("a flag's value comes after a space or an equals sign", () => {
+Deno.test("a flag's value comes after a space or an equals sign, a short one's also at once", () => {
   assertEquals(parsed("image export a -o x.tar").flags.output, "x.tar");
   assertEquals(parsed("image export a --output=x.tar").flags.output, "x.tar");
+  assertEquals(parsed("get pods -oyaml -nshop -w").flags, {
+    ...parsed("get pods").flags,
+    output: "yaml",
+    namespace: "shop",
+    watch: true,
+  });
+  assertEquals(parsed("get pods -- -oyaml").arguments, ["pods", "-oyaml"]);
   assertEquals(parsed("image export a -o -").flags.output, "-");
   assertEquals(parsed("image export a").flags.format, "oci");
 });

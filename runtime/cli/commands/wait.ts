@@ -84,6 +84,9 @@ const waitCommand = command({
   },
 });
 
+/** Those that pods have. */
+const CONDITIONS = ["Ready", "VolumesReady", "ContainersReady", "PodReadyToStartContainers"];
+
 /** @throws {UsageError} */
 function goalOf(text: string): Goal {
   if (text === "delete") {
@@ -121,8 +124,10 @@ function goalOf(text: string): Goal {
       why: (object) => `the value is ${shown(object) ?? "absent"}`,
     };
   }
+  const guess = CONDITIONS.find((type) => type.toLowerCase() === text.toLowerCase());
   throw new UsageError(
     `--for is condition=TYPE, mounted, create, delete or jsonpath={PATH}=VALUE; not ${JSON.stringify(text)}`,
+    guess === undefined ? undefined : `did you mean condition=${guess}?`,
   );
 }
 
