@@ -70,8 +70,9 @@ function subPathOf(mount: VolumeMount, env: () => ReadonlyMap<string, string>): 
   if (!mount.subPathExpr) return undefined;
   const expanded = expandStrictly(mount.subPathExpr, env());
   if (expanded.startsWith("/") || expanded.split("/").includes("..") || expanded.includes("\0")) {
+    // Without the path: a variable may come from a Secret.
     throw new MissingReference(
-      `subPathExpr "${mount.subPathExpr}" becomes "${expanded}": it must be relative, without ".."`,
+      `subPathExpr "${mount.subPathExpr}" becomes a path that is absolute or has "..": give its variables other values`,
     );
   }
   return cleaned(expanded);
