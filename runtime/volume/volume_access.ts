@@ -48,7 +48,7 @@ export function volumeLookup(store: Store, drivers: VolumeDrivers): VolumeLookup
     get(name) {
       const found = findVolumeRow(store, name);
       // One that is being made belongs to whoever makes it, who may use it already.
-      return withDriver(found?.state === "creating" ? found : volumeRow(store, name));
+      return withDriver(found !== undefined && found.state !== "removing" ? found : volumeRow(store, name));
     },
   };
 }

@@ -107,7 +107,7 @@ rootTest(
     assertStringIncludes(error.message, `"umount -l ${device}"`);
     const [operation] = test.manager.operations();
     assertEquals([operation?.name, operation?.plugin], ["unmount_device", "test/fuse"]);
-    assertStringIncludes(operation?.last_error ?? "", "--force");
+    assertStringIncludes(operation?.last_error ?? "", "Bring its server back");
     assert(
       test.events.some(({ reason, message }) => reason === "FailedUnmountDevice" && message.includes("umount -l")),
     );

@@ -35,7 +35,7 @@ export async function unmountNetwork(
   throw new LaminaError(
     "UNAVAILABLE",
     `Cannot unmount ${path}: what is behind it does not answer, not even to an unmount by force. Bring its server ` +
-      `back; or give up what was not written yet: delete its pod with --force, or run "umount -l ${path}"`,
+      `back, or give up what was not written yet with "umount -l ${path}": then this goes on by itself`,
     { cause: silence, details: { path } },
   );
 }
