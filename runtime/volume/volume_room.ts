@@ -39,10 +39,15 @@ export function assertLocal(attempted: string, row: VolumeRow): void {
 /** @throws `CONFLICT` naming the users, when there are some. */
 export function refuseUsed(attempted: string, name: string, users: readonly string[]): void {
   if (users.length === 0) return;
-  const shown = users.slice(0, 5).map((user) => `"${user}"`).join(", ") + (users.length > 5 ? ", …" : "");
+  // Names of containers have no blanks; others say what they are.
+  const isContainer = (user: string) => !user.includes(" ");
+  const shown = users.slice(0, 5).map((user) => isContainer(user) ? `container "${user}"` : `"${user}"`).join(", ");
+  const advice = users.every(isContainer)
+    ? `Remove ${users.length === 1 ? "the container" : "them"} first`
+    : "It is free when they let go of it";
   throw new LaminaError(
     "CONFLICT",
-    `${attempted}: container ${shown} uses it. Remove the container first`,
+    `${attempted}: it is used by ${shown}${users.length > 5 ? ", …" : ""}. ${advice}`,
     { details: { volume: name, used_by: users.slice(0, 100) } },
   );
 }

@@ -37,7 +37,7 @@ rootTest(
     const root = (await it.daemon.lamina("container", "mount", "reader")).trim();
     await Deno.writeTextFile(join(root, "b/page"), "1");
     assertEquals(await Deno.readTextFile(join(data, "books/page")), "1");
-    assertStringIncludes(await it.refused("volume", "rm", "books"), "uses it");
+    assertStringIncludes(await it.refused("volume", "rm", "books"), "is used by");
     await it.daemon.lamina("container", "unmount", "reader");
     assertStringIncludes(
       await it.refused("volume", "create", "-d", "nobody", "x1"),

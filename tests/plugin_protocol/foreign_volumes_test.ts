@@ -150,7 +150,7 @@ rootTest(
     const { rootfs } = await test.mount("two");
     assertEquals(await Deno.readTextFile(join(rootfs, "old/x")), "theirs\n");
     const { driver, used_by, created_at } = test.runtime.volumes.inspect("old");
-    assertEquals([driver, used_by.slice(0, 3), created_at], [
+    assertEquals([driver, used_by, created_at], [
       "fake",
       ["one", "three", "two"],
       "2020-01-02T03:04:05.000Z",
@@ -158,7 +158,7 @@ rootTest(
     assert(!plugin.calls.includes("VolumeDriver.Create"), "it was there");
     assertEquals((await test.runtime.volumes.inspectWithPlugins("old", test.operation)).status, THEIRS.old!.Status);
     assertEquals(names(await list(s)), ["fake/old", "fake/plain"], "once");
-    await refused("CONFLICT", "uses it", () => test.runtime.volumes.remove("old", test.operation));
+    await refused("CONFLICT", "is used by", () => test.runtime.volumes.remove("old", test.operation));
     await test.unmount("two");
     for (const name of ["one", "two", "three"]) await test.remove(name, { volumes: true });
     assert(!plugin.calls.includes("VolumeDriver.Remove"), "somebody named it");

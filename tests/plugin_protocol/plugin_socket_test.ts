@@ -51,7 +51,7 @@ rootTest("Lamina answers every call of the volume plugin protocol", async () => 
   const { Volume } = await call("VolumeDriver.Get", { Name: "data" });
   assertEquals((Volume as Fields).Mountpoint, Mountpoint);
   assertEquals(((await call("VolumeDriver.List")).Volumes as Fields[]).map(({ Name }) => Name), ["data"]);
-  assertStringIncludes(String((await call("VolumeDriver.Remove", { Name: "data" })).Err), "uses it");
+  assertStringIncludes(String((await call("VolumeDriver.Remove", { Name: "data" })).Err), "is used by");
   for (const ID of ["a", "b", "b"]) assertEquals(await call("VolumeDriver.Unmount", { Name: "data", ID }), {});
   assertEquals(await call("VolumeDriver.Remove", { Name: "data" }), {});
   assertEquals(await call("VolumeDriver.List"), { Volumes: [] });

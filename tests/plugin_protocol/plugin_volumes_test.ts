@@ -53,7 +53,7 @@ rootTest("a plugin's volume is mounted with its first container and unmounted wi
   await Deno.writeTextFile(join(rootfs[0]!, "shared/from-one"), "1");
   assertEquals(await Deno.readTextFile(join(rootfs[1]!, "shared/from-one")), "1");
   assertEquals(await Deno.readTextFile(join(data, "shared/from-one")), "1");
-  await refused("CONFLICT", "uses it", () => test.runtime.volumes.remove("shared", test.operation));
+  await refused("CONFLICT", "is used by", () => test.runtime.volumes.remove("shared", test.operation));
   await test.runtime.containers.unmount("one", { lazy: false }, test.operation);
   assert(!plugin.calls.includes("VolumeDriver.Unmount"));
   // A restart finds the second container and takes the volume for it again.
