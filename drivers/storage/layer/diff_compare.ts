@@ -1,6 +1,7 @@
 /** The changes between two whole trees, for drivers whose snapshots do not record them. */
 import type { ByteString } from "../../../runtime/core/bytes.ts";
 import { closeFd, type FileStatus, openAt, openToReadAt, readFd, readlinkAt } from "../../../runtime/host/fs_calls.ts";
+import { isErrno } from "../../../runtime/host/libc.ts";
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from "../../../runtime/host/openat2.ts";
 import { readXattrs, readXattrsAt, type Xattrs } from "../../../runtime/host/xattr_calls.ts";
 import type { DiffSource } from "./engine.ts";
@@ -187,6 +188,8 @@ function isSame(now: WalkNode, before: WalkNode, source: CompareSource): boolean
     if (!sameXattrs(xattrsOf(now), xattrsOf(before), layerXattr)) return false;
     return a.type !== "file" || a.size_bytes === 0 || !isDoubtful(a, b, source) || sameContent(now, before);
   } catch (error) {
+    // Deleted just now: whoever wants to archive it finds that out.
+    if (isErrno(error, "ENOENT")) return false;
     throw treeError("Cannot compare", now.path, error);
   }
 }

@@ -164,12 +164,15 @@ export class TreeWalk implements Disposable {
     const entering = this.#entering;
     if (entering === undefined) return;
     this.#entering = undefined;
-    let names: ByteString[];
+    let names: ByteString[] = [];
     try {
       names = readDirectory(entering.fd);
     } catch (error) {
-      closeFd(entering.fd);
-      throw treeError("Cannot list", entering.node.path, error);
+      // Removed since it was opened: then nothing is in it.
+      if (!isErrno(error, "ENOENT")) {
+        closeFd(entering.fd);
+        throw treeError("Cannot list", entering.node.path, error);
+      }
     }
     this.#push(entering.node, entering.fd, names.sort());
   }

@@ -2,6 +2,7 @@
 import type { ByteString } from "../../../runtime/core/bytes.ts";
 import { LaminaError } from "../../../runtime/core/errors.ts";
 import { type FileStatus, statxAtIfPresent } from "../../../runtime/host/fs_calls.ts";
+import { isErrno } from "../../../runtime/host/libc.ts";
 import { getXattr, getXattrAt, readXattrs, readXattrsAt } from "../../../runtime/host/xattr_calls.ts";
 import { portableXattr } from "./tar_entries.ts";
 import { shownPath } from "./tree_error.ts";
@@ -72,7 +73,8 @@ function overlayMarks(prefix: string): WhiteoutMarks {
     byName: false,
     isWhiteout(dirFd, name, status) {
       if (status.type === "char") return status.rdevMajor === 0 && status.rdevMinor === 0;
-      return status.type === "file" && status.size_bytes === 0 && getXattrAt(dirFd, name, whiteout) !== undefined;
+      return status.type === "file" && status.size_bytes === 0 &&
+        ifThere(() => getXattrAt(dirFd, name, whiteout)) !== undefined;
     },
     isOpaque(dirFd) {
       const value = getXattr(dirFd, opaque);
@@ -82,8 +84,8 @@ function overlayMarks(prefix: string): WhiteoutMarks {
     xattrName: (name) => name.startsWith(prefix) && !NESTED.test(name) ? undefined : layerXattr(name),
     refuseIncomplete(node) {
       if (node.status.type !== "file" && node.status.type !== "directory") return;
-      const xattrs = node.fd >= 0 ? readXattrs(node.fd) : readXattrsAt(node.parentFd, node.name);
-      const found = xattrs.find(([name]) => incomplete.has(name));
+      const xattrs = ifThere(() => node.fd >= 0 ? readXattrs(node.fd) : readXattrsAt(node.parentFd, node.name));
+      const found = xattrs?.find(([name]) => incomplete.has(name));
       if (found === undefined) return;
       throw new LaminaError(
         "UNSUPPORTED",
@@ -94,6 +96,16 @@ function overlayMarks(prefix: string): WhiteoutMarks {
       );
     },
   };
+}
+
+/** A container may delete what is being looked at. */
+function ifThere<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
 }
 
 const aufsMarks: WhiteoutMarks = {
