@@ -34,6 +34,7 @@ export function openPlaceholder(root: string, path: string): OpenedPath {
       using one = openInRoot(root, made, { noFollow: true });
       setTimesAt(one.fd, itself, MARK);
     }
+    if (opened.made.length === 0 && isHalfMade(statxFd(opened.fd))) setTimesAt(opened.fd, itself, MARK);
     if (before !== undefined && opened.made.length > 0) {
       setTimesAt(above!.fd, itself, { s: before.mtime_s, ns: before.mtime_ns });
     }
@@ -42,6 +43,11 @@ export function openPlaceholder(root: string, path: string): OpenedPath {
     opened[Symbol.dispose]();
     throw error;
   }
+}
+
+/** A crash came before its mark. */
+function isHalfMade({ type, mode, size_bytes, mtime_s }: FileStatus): boolean {
+  return type === "file" && mode === 0 && size_bytes === 0 && mtime_s !== MARK.s;
 }
 
 function isThere(root: string, path: string): boolean {
