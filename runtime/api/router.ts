@@ -4,6 +4,7 @@ import type { Operation } from "../core/operation.ts";
 import type { ByteStream, LaminaRuntime } from "../services.ts";
 import { errorResponse } from "./errors.ts";
 import { Gate } from "./gate.ts";
+import { jsonResponse } from "./json_answer.ts";
 import { Lease } from "./lease.ts";
 import { errorChain, type Logger, silentLogger } from "./log.ts";
 import { RouteMatcher } from "./matcher.ts";
@@ -160,7 +161,7 @@ export class Router {
         if (route.progress && accepts(request, "application/x-ndjson")) {
           return streamed(await progressStream(run, attempted, lease), "application/x-ndjson");
         }
-        return { response: warned(Response.json(await run(), { status: spec.status ?? 200 }), said), over: true };
+        return { response: warned(jsonResponse(await run(), spec.status ?? 200), said), over: true };
       case "empty":
         await run();
         return { response: new Response(null, { status: 204 }), over: true };

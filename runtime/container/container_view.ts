@@ -16,7 +16,7 @@ type Lasting = Omit<ContainerSummary, "mounted">;
 /** Shows rows. What cannot change is kept: a list of a thousand containers is asked for often. */
 export class ContainerViews {
   readonly #processes = new Map<string, ImageProcess>();
-  readonly #lasting = new Map<string, Lasting>();
+  readonly #shown = new Map<string, ContainerSummary>();
 
   constructor(
     private readonly reader: Reader,
@@ -52,20 +52,22 @@ export class ContainerViews {
       "SELECT id, name FROM containers WHERE state = 'ready' ORDER BY created_at_ms, id",
     );
     return ids.map(({ id, name }) => {
-      let lasting = this.#lasting.get(id);
-      if (lasting?.name !== name) {
-        if (this.#lasting.size >= MAX_KEPT) this.#lasting.clear();
-        // Read in the same turn of the event loop: the row is still there.
-        lasting = this.#summaryOf(findContainerRow(this.reader, id)!);
-        this.#lasting.set(id, deepFreeze(lasting));
-      }
-      return { ...lasting!, mounted: mounted.has(lasting!.rootfs) };
+      const known = this.#shown.get(id);
+      const isMounted = mounted.has(known?.rootfs ?? this.layout.rootfs(id));
+      if (known?.name === name && known.mounted === isMounted) return known;
+      if (this.#shown.size >= MAX_KEPT) this.#shown.clear();
+      // Read in the same turn of the event loop: the row is still there.
+      const lasting: Lasting = known?.name === name ? known : this.#summaryOf(findContainerRow(this.reader, id)!);
+      // The same object as long as nothing changes: its JSON is written once.
+      const summary = deepFreeze({ ...lasting, mounted: isMounted });
+      this.#shown.set(id, summary);
+      return summary;
     });
   }
 
   /** Its row has changed. */
   forget(id: string): void {
-    this.#lasting.delete(id);
+    this.#shown.delete(id);
   }
 
   #summaryOf(row: ContainerRow): Lasting {
