@@ -36,8 +36,7 @@ export async function measureLamina(lamina: LaminaProcess, sources: Sources): Pr
   });
   await api.post(`/v1/images/import?path=${sources.deepOci}&reference=deep:6`);
   const make = async () => {
-    const { id } = await api.post<{ id: string }>("/v1/containers", { image: "deep:6" });
-    await api.post(`/v1/containers/${id}/mount`);
+    const { id } = await api.post<{ id: string }>("/v1/containers?mount=true", { image: "deep:6" });
     return id;
   };
   const take = async (id: string) => {

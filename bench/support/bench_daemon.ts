@@ -5,6 +5,8 @@ export interface BenchApi {
   get<T = unknown>(path: string): Promise<T>;
   /** The answer to its last byte, not parsed. */
   bytes(path: string): Promise<ArrayBuffer>;
+  /** The same, thrown away as it comes. */
+  drain(path: string): Promise<void>;
   post<T = unknown>(path: string, body?: unknown): Promise<T>;
   delete(path: string): Promise<void>;
 }
@@ -29,6 +31,9 @@ export function benchApi(socket: string = fromRunner("LAMINA_BENCH_SOCKET")): Be
   return {
     get: async (path) => await (await call("GET", path)).json(),
     bytes: async (path) => await (await call("GET", path)).arrayBuffer(),
+    drain: async (path) => {
+      await (await call("GET", path)).body?.pipeTo(new WritableStream());
+    },
     post: async (path, body) => {
       const response = await call("POST", path, body);
       const text = await response.text();

@@ -17,6 +17,8 @@ export interface Observations {
   readonly doubleImportPeak_bytes: number;
   readonly infoP99_ms: number;
   readonly infoCalls: number;
+  readonly infoInExportP99_ms: number;
+  readonly infoInExportCalls: number;
   readonly sameImport_ms: number;
 }
 
@@ -38,11 +40,15 @@ export async function observe(directory: string, image: DebianImage, binary?: st
     await api.post(`/v1/images/import?path=${image.layout("plain")}&reference=debian:plain`);
     await api.delete("/v1/images/debian:plain?force=true");
     await api.post(`/v1/images/import?path=${image.layout("zstd")}&reference=debian:zstd`);
+    const doubleImportPeak_bytes = (await processFacts(lamina.pid)).peak_bytes;
+    const exporting = await infoWhile(lamina, api.drain("/v1/images/debian:zstd/export?compression=gzip"));
     return {
       ...load,
       importPeak_bytes,
       sameImport_ms,
-      doubleImportPeak_bytes: (await processFacts(lamina.pid)).peak_bytes,
+      doubleImportPeak_bytes,
+      infoInExportP99_ms: exporting.infoP99_ms,
+      infoInExportCalls: exporting.infoCalls,
     };
   });
   const starts: number[] = [];

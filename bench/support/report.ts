@@ -35,6 +35,7 @@ export function verdicts(samples: ReadonlyMap<string, readonly number[]>, seen: 
     ratio("the same, 120 layers beside 6", mounted(120), mounted(6), 2),
     limit("listing 1,000 containers", p50("list 1,000 containers"), 5, ms),
     limit(`GET /v1/info during an import, p99 of ${seen.infoCalls}`, seen.infoP99_ms, 25, ms),
+    limit(`the same during an export with gzip, p99 of ${seen.infoInExportCalls}`, seen.infoInExportP99_ms, 25, ms),
     limit("start to ready, warm", seen.ready_ms, 250, ms),
     ratio(
       "200 pods of 10 volumes down beside up",
