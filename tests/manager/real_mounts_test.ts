@@ -81,6 +81,34 @@ rootTest("what somebody unmounts is mounted again", async () => {
   assert(test.events.filter(({ reason }) => reason === "MountLost").length >= 2);
 });
 
+rootTest(
+  "a source that is deleted on the host is told once, and its volume can be taken down, also after a restart",
+  async () => {
+    await using test = await RealManager.open();
+    test.manager.desiredIsComplete();
+    const source = test.hostDirectory("source"), other = test.hostDirectory("other");
+    await test.up("one", [volume("v", { bind: source })]);
+    await eventually("the mount is noted", () => {
+      return test.store.get<{ n: number }>("SELECT sum(proved) AS n FROM workload_volumes")!.n === 1;
+    });
+    Deno.removeSync(source, { recursive: true });
+    const told = () => test.events.filter(({ reason }) => reason === "VolumeSourceGone").length;
+    // Each of these changes the table, and so calls for a look.
+    for (let life = 0; life < 3; life++) {
+      await test.up("two", [volume("v", { bind: other })]);
+      await eventually("it is told", () => told() > 0);
+      await test.down("two");
+    }
+    assertEquals(told(), 1);
+    assertEquals(test.events.filter(({ reason }) => reason === "MountLost"), []);
+    assertEquals(test.manager.volumes().map(({ state }) => state), ["Mounted"]);
+    await test.restart();
+    test.manager.desiredIsComplete();
+    await eventually("nothing is left", () => mountedIn(test).length === 0);
+    await eventually("no row either", () => test.manager.volumes().length === 0);
+  },
+);
+
 rootTest("somebody else's mount in the place of ours is named, and neither covered nor torn down", async () => {
   await using test = await RealManager.open();
   test.manager.desiredIsComplete();

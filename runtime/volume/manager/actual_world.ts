@@ -33,6 +33,8 @@ export interface ActualVolume extends ActualFacts {
   readonly isInPlace?: boolean;
   /** An earlier process may have mounted something here that nobody has looked at since. */
   isUnknown?: boolean;
+  /** What it shows was deleted on the host, and people were told. */
+  isSourceGone?: boolean;
   /** Its workload was given up: see {@linkcode VolumeManager.release}. */
   isGivenUp?: boolean;
 }

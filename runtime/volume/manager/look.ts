@@ -1,5 +1,7 @@
 /** One look at the mount table: what is gone is mounted again, what was seen for the first time is noted. */
 import type { MountEntry } from "../../core/mountinfo.ts";
+import type { ManagerMount } from "./manager_host.ts";
+import type { ManagerRoom } from "./manager_room.ts";
 import { mountsAround } from "./evidence.ts";
 import type { ActualDevice, ActualVolume } from "./actual_world.ts";
 import { devicePaths, topMountsBelow } from "./presence.ts";
@@ -37,7 +39,7 @@ export function lookAtDevicesOf({ room, actual, desired, executor }: Reconciler,
   }
 }
 
-function lookAtVolumes({ room, actual, executor }: Reconciler, tops: Map<string, MountEntry>, boot: string): boolean {
+function lookAtVolumes({ room, actual, executor }: Reconciler, tops: Map<string, ManagerMount>, boot: string): boolean {
   let due = false;
   const seen: ActualVolume[] = [];
   for (const entry of actual.volumes.values()) {
@@ -45,7 +47,10 @@ function lookAtVolumes({ room, actual, executor }: Reconciler, tops: Map<string,
     if (entry.places.length === 0 || entry.state !== "Mounted" || executor.keys.has(lockKey(entry))) continue;
     const verdict = verifyPlaces(entry.places, tops);
     if (verdict === "new") seen.push(entry);
-    if (verdict !== "lost") continue;
+    if (verdict !== "lost") {
+      tellWhatIsGone(room, entry, tops);
+      continue;
+    }
     entry.state = "Uncertain";
     due = true;
     room.report({
@@ -57,6 +62,24 @@ function lookAtVolumes({ room, actual, executor }: Reconciler, tops: Map<string,
   }
   for (const entry of seen) noteInBackground(room.journal.putVolume(entry, boot));
   return due;
+}
+
+/** A directory or file of the host that was deleted, or replaced by a rename, is shown on: people hear of it once. */
+function tellWhatIsGone(room: ManagerRoom, entry: ActualVolume, tops: Map<string, ManagerMount>): void {
+  const isGone = entry.places.some(({ target }) => tops.get(target)?.isSourceGone);
+  if (isGone && !entry.isSourceGone) {
+    const message =
+      `what volume "${entry.volume}" shows was deleted or replaced on the host: it goes on showing the old ` +
+      "one. Delete and apply its workload again to use what is there now";
+    room.report({
+      workload: entry.workload,
+      type: "Warning",
+      reason: "VolumeSourceGone",
+      message,
+      volume: entry.volume,
+    });
+  }
+  entry.isSourceGone = isGone;
 }
 
 function lookAtDevices(

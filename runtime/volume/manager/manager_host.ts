@@ -6,6 +6,12 @@ import { hostError } from "../../host/errno_errors.ts";
 import { bootId } from "../../host/host_facts.ts";
 import { currentMountTable, mountIdentityIfThere, watchMountTable } from "../../host/mount_table.ts";
 
+/** A mount, whose `root` is a path also when nothing is there any more. */
+export interface ManagerMount extends MountEntry {
+  /** What it shows was deleted where it came from. */
+  readonly isSourceGone?: boolean;
+}
+
 /** See the head of the file. */
 export interface ManagerHost {
   /** Milliseconds since the epoch. */
@@ -14,7 +20,7 @@ export interface ManagerHost {
   timer(delay_ms: number, body: () => void, idle?: boolean): () => void;
   /** Changes at each boot. */
   bootId(): string;
-  mountTable(): readonly MountEntry[];
+  mountTable(): readonly ManagerMount[];
   /** Once when the watch stands, then after each change of the mount table. */
   watchMounts(signal: AbortSignal): AsyncIterable<void>;
   /** Id of the mount whose root is at `path`, if one is. */
@@ -44,7 +50,7 @@ export const thisHost: ManagerHost = {
     return () => clearTimeout(timer);
   },
   bootId,
-  mountTable: currentMountTable,
+  mountTable: () => withoutDeleted(currentMountTable()),
   watchMounts: watchMountTable,
   mountIdAt(path) {
     const identity = mountIdentityIfThere(path);
@@ -97,6 +103,17 @@ export const thisHost: ManagerHost = {
     }
   },
 };
+
+const DELETED = "//deleted";
+
+/** The kernel writes it behind the path; the mount is the same as before. */
+function withoutDeleted(table: readonly MountEntry[]): readonly ManagerMount[] {
+  if (!table.some(({ root }) => root.endsWith(DELETED))) return table;
+  return table.map((entry) => {
+    if (!entry.root.endsWith(DELETED)) return entry;
+    return { ...entry, root: entry.root.slice(0, -DELETED.length), isSourceGone: true };
+  });
+}
 
 function inTheWay(path: string, found: string): LaminaError {
   return new LaminaError(

@@ -9,13 +9,13 @@ export function topMount(table: readonly MountEntry[], target: string): MountEnt
 }
 
 /** The topmost mount of each target at or below `directory`, and of `others`. */
-export function topMountsBelow(
-  table: readonly MountEntry[],
+export function topMountsBelow<Entry extends MountEntry>(
+  table: readonly Entry[],
   directory: string,
   others: ReadonlySet<string> = new Set(),
-): Map<string, MountEntry> {
+): Map<string, Entry> {
   const prefix = `${directory}/`;
-  const found = new Map<string, MountEntry>();
+  const found = new Map<string, Entry>();
   for (const entry of table) {
     const { target } = entry;
     if (!entry.deleted && (target.startsWith(prefix) || target === directory || others.has(target))) {
