@@ -39,14 +39,16 @@ async function compare(random: Random): Promise<void> {
   }
 }
 
+/** Links have a name of their own, `l`: entries go below it, whiteouts do not (what they mean there is anybody's guess). */
 function drawEntry(random: Random, content: string): HandEntry {
   let path = random.pick("abc".split(""));
   while (random.once(2)) path += `/${random.pick("abc".split(""))}`;
   const mtime = 1_600_000_000 + random.below(1_000_000);
   const dice = random.below(12);
+  if (dice > 9) return symlink("l", random.pick(["d", "../d", "/d/e", "nowhere"]), { mtime });
+  if (dice > 6) return dice === 7 ? opaque(random.once(4) ? "" : path) : whiteout(random.once(4) ? "l" : path);
+  if (random.once(4)) path = `l/${path}`;
   if (dice < 3) return file(path, content, { mtime });
   if (dice < 6) return dir(path, { mtime, mode: 0o700 + random.below(64), uid: random.below(3) });
-  if (dice === 6) return { name: path, type: "6", mtime };
-  if (dice > 9) return symlink(path, random.pick(["d", "../d", "/d/e", "nowhere"]), { mtime });
-  return dice === 7 ? opaque(random.once(4) ? "" : path) : whiteout(path);
+  return { name: path, type: "6", mtime };
 }
