@@ -179,7 +179,7 @@ rootTest("An AUFS branch is read by its whiteout files", async () => {
     kind: "overlay",
     upper: `${scratch.path}/up`,
     lowers: [`${scratch.path}/mid`, `${scratch.path}/base`],
-    form: "aufs",
+    form: "fuse-overlayfs",
   } as const;
   assertEquals(changeLines(source), ["C /d", "D /d/a", "C /d/b", "D /keep", "C /o", "A /o/n", "D /o/x"]);
   assertEquals(await names(source), ["./", "d/", "d/.wh.a", "d/b", ".wh.keep", "o/", "o/.wh..wh..opq", "o/n"]);

@@ -19,7 +19,7 @@ import {
 import { describeTree, sh } from "./support/trees.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-const FORMS = ["overlay", "overlay-user", "delete", "aufs"] as const;
+const FORMS = ["overlay", "overlay-user", "delete"] as const;
 
 /**
  * A victim beside the layer's directory, which no archive may read or change. Symbolic links in the archives may use

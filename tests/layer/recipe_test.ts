@@ -23,7 +23,7 @@ import {
 import { sh } from "./support/trees.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
-const FORMS = ["overlay", "overlay-user", "delete", "aufs"] as const;
+const FORMS = ["overlay", "overlay-user", "delete"] as const;
 const text = (length: number, seed = 1) => new Uint8Array(length).map((_, i) => (i * seed * 2654435761 >>> 13) & 0xff);
 
 const archives: Array<[what: string, bytes: Bytes]> = [

@@ -286,27 +286,6 @@ for (
   });
 }
 
-rootTest("in AUFS form whiteouts stay as they are", async () => {
-  await using scratch = await scratchDirectory();
-  const layer = [
-    dir("d"),
-    whiteout("d/x"),
-    opaque("d"),
-    dir(".wh..wh.plnk"),
-    file(".wh..wh.plnk/1.1", "p"),
-    whiteout("f"),
-  ];
-  await apply(archive(layer), scratch.path, { form: "aufs" });
-  assertEquals(treeOf(scratch.path), {
-    ".wh..wh.plnk": "dir",
-    ".wh..wh.plnk/1.1": "file p",
-    ".wh.f": "file",
-    d: "dir",
-    "d/.wh..wh..opq": "file",
-    "d/.wh.x": "file",
-  });
-});
-
 rootTest("in a user namespace's form opaque is a user attribute and whiteouts are the same", async () => {
   await using scratch = await scratchDirectory();
   await apply(archive([opaque("d"), whiteout("f")]), scratch.path, { form: "overlay-user" });
@@ -316,7 +295,7 @@ rootTest("in a user namespace's form opaque is a user attribute and whiteouts ar
 
 for (const name of [".wh.", ".wh..", ".wh...", "d/.wh."]) {
   rootTest(`a layer with the whiteout ${JSON.stringify(name)} is refused in every form`, async () => {
-    for (const form of ["overlay", "overlay-user", "delete", "aufs"] as const) {
+    for (const form of ["overlay", "overlay-user", "delete"] as const) {
       await using scratch = await scratchDirectory();
       const error = await assertRejects(
         () => apply(archive([{ name }]), scratch.path, { form }),

@@ -83,7 +83,6 @@ export class EntryApplier implements Disposable {
     if (entry.name.startsWith("/")) this.#options.warnings.once("absolute", ABSOLUTE_NAMES);
     try {
       if (meaning.kind === "plain") await this.#plain(entry, below(base, meaning.path), reader, false);
-      else if (form === "aufs") await this.#plain(entry, pathInRoot(entry, entry.name), reader, false);
       else if (meaning.kind === "linkStore") await this.#plain(entry, meaning.path, reader, true);
       else if (meaning.kind === "whiteout") this.#whiteout(meaning.path);
       else if (meaning.kind === "opaque") this.#opaque(meaning.path);

@@ -15,9 +15,8 @@ import type { AppliedLayer, Change, LayerBlob, LayerLimits, TarStream } from "./
  * - `overlay`: character device 0/0, opaque by `trusted.overlay.opaque`; the directory holds this layer only.
  * - `overlay-user`: the same with `user.overlay.opaque`, for user namespaces.
  * - `delete`: the directory holds a copy of the parent; what is hidden is deleted.
- * - `aufs`: `.wh.` files stay as they are.
  */
-export type WhiteoutForm = "overlay" | "overlay-user" | "delete" | "aufs";
+export type WhiteoutForm = "overlay" | "overlay-user" | "delete";
 
 /** A layer to unpack. */
 export interface UnpackRequest {

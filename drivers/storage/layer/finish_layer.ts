@@ -56,8 +56,8 @@ export async function finishLayer(applier: EntryApplier, options: FinishOptions)
   using view = new LowerView(lowers, whiteoutMarks(form));
   const finisher = new Finisher(applier, options, lowers, view);
   for (const link of deferred.links) finisher.link(link);
-  if (form !== "aufs") finisher.whiteouts();
-  if (form !== "aufs") removeLinkStore(applier);
+  finisher.whiteouts();
+  removeLinkStore(applier);
   finisher.impliedDirectories();
   writer.directories.close();
 }

@@ -14,7 +14,7 @@ export const WHITEOUT_PREFIX = ".wh.";
 export const OPAQUE_MARKER = ".wh..wh..opq" as ByteString;
 
 /** The forms of a layer's directory that can be read natively. */
-export type LayerForm = "overlay" | "overlay-user" | "aufs" | "fuse-overlayfs";
+export type LayerForm = "overlay" | "overlay-user" | "fuse-overlayfs";
 
 /** See the head of the file. */
 export interface WhiteoutMarks {
@@ -62,7 +62,7 @@ export function layerXattr(name: ByteString): ByteString | undefined {
 /** The marks of a form. */
 export function whiteoutMarks(form: LayerForm): WhiteoutMarks {
   if (form === "fuse-overlayfs") return fuseMarks;
-  return form === "aufs" ? aufsMarks : overlayMarks(form === "overlay" ? "trusted.overlay." : "user.overlay.");
+  return overlayMarks(form === "overlay" ? "trusted.overlay." : "user.overlay.");
 }
 
 function overlayMarks(prefix: string): WhiteoutMarks {
@@ -108,21 +108,14 @@ function ifThere<T>(look: () => T): T | undefined {
   }
 }
 
-const aufsMarks: WhiteoutMarks = {
-  byName: true,
-  isWhiteout: () => false,
-  isOpaque: (dirFd) => statxAtIfPresent(dirFd, OPAQUE_MARKER) !== undefined,
-  isBookkeeping: (name) => name.startsWith(WHITEOUT_PREFIX),
-  xattrName: layerXattr,
-  refuseIncomplete: () => {},
-};
-
-/** All that fuse-overlayfs writes and reads, as root or not: see `convert_whiteouts.ts`. */
+/** All that AUFS and fuse-overlayfs write and read, as root or not: see `convert_whiteouts.ts`. */
 const fuseMarks: WhiteoutMarks = {
-  ...aufsMarks,
+  byName: true,
   isWhiteout: (_dirFd, _name, status) => isWhiteoutDevice(status),
   isOpaque: (dirFd) =>
     statxAtIfPresent(dirFd, OPAQUE_MARKER) !== undefined ||
     OPAQUE_ATTRIBUTES.some((name) => getXattr(dirFd, name)?.[0] === 0x79),
+  isBookkeeping: (name) => name.startsWith(WHITEOUT_PREFIX),
   xattrName: (name) => CONTROL_ATTRIBUTE.test(name) && !NESTED.test(name) ? undefined : layerXattr(name),
+  refuseIncomplete: () => {},
 };
