@@ -65,10 +65,11 @@ export class ObjectVerbs implements ObjectService {
     namespace: string,
     name: string,
     operation: Operation,
+    options: { readonly grace_s?: number } = {},
   ): Promise<{ readonly object: KubeObject; readonly gone: boolean }> {
     const object = this.get(kind, namespace, name);
     const key = keyOf(object);
-    await this.objects.delete(key, operation);
+    await this.objects.delete(key, operation, options);
     const left = this.objects.get(key);
     return left?.metadata.uid === object.metadata.uid ? { object: left, gone: false } : { object, gone: true };
   }

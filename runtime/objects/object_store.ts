@@ -97,14 +97,12 @@ export class Objects implements ObjectStore, Disposable {
   }
 
   /** See {@linkcode ObjectStore}. */
-  async delete(key: ObjectKey, operation: Operation): Promise<void> {
+  async delete(key: ObjectKey, operation: Operation, options: { readonly grace_s?: number } = {}): Promise<void> {
     operation.signal.throwIfAborted();
     await this.decide(key, (current) => {
       if (current === undefined) return { object: undefined };
       if ((current.metadata.finalizers ?? []).length === 0) return { object: undefined };
-      if (current.metadata.deletionTimestamp !== undefined) return { object: current };
-      const deletionTimestamp = new Date().toISOString();
-      return { object: { ...current, metadata: { ...current.metadata, deletionTimestamp } } };
+      return { object: beingDeleted(current, options.grace_s) };
     }, { frees: true });
   }
 
@@ -286,4 +284,13 @@ function deepFreeze<T>(value: T): T {
   if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
   Object.values(value).forEach(deepFreeze);
   return Object.freeze(value);
+}
+
+/** The same object where nothing is new: it has been marked, and is given no less time than before. */
+function beingDeleted(current: KubeObject, grace_s: number | undefined): KubeObject {
+  const { deletionTimestamp, deletionGracePeriodSeconds: before_s } = current.metadata;
+  const isLess = grace_s !== undefined && grace_s < (before_s ?? Infinity);
+  if (deletionTimestamp !== undefined && !isLess) return current;
+  const metadata = { ...current.metadata, deletionTimestamp: deletionTimestamp ?? new Date().toISOString() };
+  return { ...current, metadata: isLess ? { ...metadata, deletionGracePeriodSeconds: grace_s } : metadata };
 }

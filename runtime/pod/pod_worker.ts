@@ -89,7 +89,9 @@ export class PodWorker {
     if (pod !== undefined) this.#pod = podOf(pod);
     if (pod === undefined) this.#pod = podOf({ ...before, metadata: { ...before.metadata, finalizers: [] } });
     this.#isGone = pod === undefined;
-    if (!wasGoing && this.#isGoing) {
+    const { deletionGracePeriodSeconds: grace_s } = this.#pod.metadata;
+    const isHurried = grace_s !== before.metadata.deletionGracePeriodSeconds;
+    if ((!wasGoing && this.#isGoing) || isHurried) {
       const why = new LaminaError("CANCELLED", `Pod ${before.metadata.name} is being deleted`);
       this.#step.abort(why);
       this.#wait.abort(why);
@@ -100,7 +102,7 @@ export class PodWorker {
       this.#resolved = undefined;
       if (!this.#isGoing) this.desire();
       this.#room.manager.objectChanged({ kind: "Pod", namespace, name });
-    } else if (this.#isGoing === wasGoing && before.spec === this.#pod.spec && pod !== undefined) {
+    } else if (this.#isGoing === wasGoing && !isHurried && before.spec === this.#pod.spec && pod !== undefined) {
       return;
     }
     this.wake();
@@ -257,8 +259,8 @@ export class PodWorker {
   /** Containers first, then their volumes, then the claims that were made for it, then the pod. True: all is gone. */
   async #takeDown(operation: Operation): Promise<boolean> {
     const { objects, manager } = this.#room;
-    const { uid, name, namespace = "default", deletionTimestamp } = this.#pod.metadata;
-    const grace_s = this.#pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S;
+    const { uid, name, namespace = "default", deletionTimestamp, deletionGracePeriodSeconds } = this.#pod.metadata;
+    const grace_s = deletionGracePeriodSeconds ?? this.#pod.spec.terminationGracePeriodSeconds ?? DEFAULT_GRACE_S;
     const over_ms = Date.parse(deletionTimestamp ?? new Date().toISOString()) + grace_s * 1000;
     try {
       await removeContainers(this.#room, this.#pod, this.#isGone || Date.now() >= over_ms, operation);
@@ -269,7 +271,7 @@ export class PodWorker {
       }
       throw error;
     }
-    manager.release(uid, { force: this.#isGone });
+    manager.release(uid, { force: this.#isGone || grace_s === 0 });
     await manager.gone(uid, operation);
     faultPoint("pod.volumes_gone");
     await deleteEphemeralClaims(objects, this.#pod, operation);

@@ -57,59 +57,67 @@ rootTest("a claim that asks for more grows under its running pod, and one withou
   await deleted(runtime, "Pod", "second");
 });
 
-rootTest("fsGroup reaches every file once, with Always each time, and a file that refuses it is named", async () => {
-  await using room = await podRuntime();
-  const { test: { runtime }, test, host } = room;
-  const data = join(host, "there");
-  await applyText(
-    runtime,
-    `{apiVersion: v1, kind: PersistentVolume, metadata: {name: disk}, spec: {capacity: {storage: 1Gi}, ` +
-      `accessModes: [ReadWriteOnce], storageClassName: m, local: {path: ${data}}}}\n---\n${claim("data", "m", "1Gi")}`,
-  );
-  const security = (policy: string) =>
-    `securityContext: {fsGroup: 3000${policy === "" ? "" : `, fsGroupChangePolicy: ${policy}`}}, `;
-  Deno.mkdirSync(join(data, "deep"));
-  for (const name of ["deep/file", "late"]) Deno.writeTextFileSync(join(data, name), "", { mode: 0o600 });
-  const look = (name: string) => {
-    const { gid, mode } = Deno.statSync(join(data, name));
-    return `${gid} ${(mode! & 0o7777).toString(8)}`;
-  };
-  const up = async (policy: string) => {
-    await applyText(runtime, pod("worker", "data", security(policy)));
-    await ready(runtime, "worker");
-    await deleted(runtime, "Pod", "worker");
-  };
-  await up("");
-  assertEquals([look("."), look("deep"), look("deep/file"), look("late")], [
-    "3000 2775",
-    "3000 2775",
-    "3000 660",
-    "3000 660",
-  ]);
-  Deno.chownSync(join(data, "late"), 0, 0);
-  await up("OnRootMismatch");
-  assertEquals(look("late"), "0 660", "the top is right: nothing is looked at");
-  await up("Always");
-  assertEquals(look("late"), "3000 660");
+rootTest(
+  "fsGroup reaches every file at each start, with OnRootMismatch once, and a file that refuses it is named",
+  async () => {
+    await using room = await podRuntime();
+    const { test: { runtime }, test, host } = room;
+    const data = join(host, "there");
+    await applyText(
+      runtime,
+      `{apiVersion: v1, kind: PersistentVolume, metadata: {name: disk}, spec: {capacity: {storage: 1Gi}, ` +
+        `accessModes: [ReadWriteOnce], storageClassName: m, local: {path: ${data}}}}\n---\n${
+          claim("data", "m", "1Gi")
+        }`,
+    );
+    const security = (policy: string) =>
+      `securityContext: {fsGroup: 3000${policy === "" ? "" : `, fsGroupChangePolicy: ${policy}`}}, `;
+    Deno.mkdirSync(join(data, "deep"));
+    for (const name of ["deep/file", "late"]) Deno.writeTextFileSync(join(data, name), "", { mode: 0o600 });
+    const look = (name: string) => {
+      const { gid, mode } = Deno.statSync(join(data, name));
+      return `${gid} ${(mode! & 0o7777).toString(8)}`;
+    };
+    const up = async (policy: string) => {
+      await applyText(runtime, pod("worker", "data", security(policy)));
+      await ready(runtime, "worker");
+      await deleted(runtime, "Pod", "worker");
+    };
+    await up("");
+    assertEquals([look("."), look("deep"), look("deep/file"), look("late")], [
+      "3000 2775",
+      "3000 2775",
+      "3000 660",
+      "3000 660",
+    ]);
+    Deno.chownSync(join(data, "late"), 0, 0);
+    await up("OnRootMismatch");
+    assertEquals(look("late"), "0 660", "the top is right: nothing is looked at");
+    await up("Always");
+    assertEquals(look("late"), "3000 660");
+    Deno.chownSync(join(data, "late"), 0, 0);
+    await up("");
+    assertEquals(look("late"), "3000 660", "as in Kubernetes, Always is the default");
 
-  Deno.chownSync(data, 0, 0);
-  Deno.chownSync(join(data, "late"), 0, 0);
-  await commandOutput("chattr", ["+i", join(data, "late")]);
-  try {
-    await applyText(runtime, pod("worker", "data", security("OnRootMismatch")));
-    await until(runtime, "Pod", "worker", () => eventsOf(runtime, "worker").some((line) => line.includes("late")));
-    const told = eventsOf(runtime, "worker").find((line) => line.includes("late"))!;
-    assertStringIncludes(told, "FailedMount: ");
-    assertStringIncludes(told, "the group 3000, stuck at");
-    assertEquals(look(".").split(" ")[0], "0", "the top comes last");
-  } finally {
-    await commandOutput("chattr", ["-i", join(data, "late")]);
-  }
-  await ready(runtime, "worker");
-  assertEquals([look("."), look("late")], ["3000 2775", "3000 660"]);
-  await deleted(runtime, "Pod", "worker");
-  assertEquals(await test.check(), []);
-});
+    Deno.chownSync(data, 0, 0);
+    Deno.chownSync(join(data, "late"), 0, 0);
+    await commandOutput("chattr", ["+i", join(data, "late")]);
+    try {
+      await applyText(runtime, pod("worker", "data", security("OnRootMismatch")));
+      await until(runtime, "Pod", "worker", () => eventsOf(runtime, "worker").some((line) => line.includes("late")));
+      const told = eventsOf(runtime, "worker").find((line) => line.includes("late"))!;
+      assertStringIncludes(told, "FailedMount: ");
+      assertStringIncludes(told, "the group 3000, stuck at");
+      assertEquals(look(".").split(" ")[0], "0", "the top comes last");
+    } finally {
+      await commandOutput("chattr", ["-i", join(data, "late")]);
+    }
+    await ready(runtime, "worker");
+    assertEquals([look("."), look("late")], ["3000 2775", "3000 660"]);
+    await deleted(runtime, "Pod", "worker");
+    assertEquals(await test.check(), []);
+  },
+);
 
 rootTest("a claim that can never be had says why, at itself and at the pod that waits for it", async () => {
   await using room = await podRuntime();

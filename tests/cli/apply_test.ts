@@ -102,6 +102,8 @@ rootTest("what is wrong is told with its place, and nothing is sent", async () =
   await says(daemon, "wait pod x --for=ready", ["did you mean condition=Ready?"], 2);
   await says(daemon, "wait pod x --for=delete", ["pod/x deleted"]);
   await says(daemon, "delete pod", ["KIND NAME", "delete pods --all"], 2);
+  await says(daemon, "delete pod web --grace-period soon", ["--grace-period takes seconds"], 2);
+  await says(daemon, "delete pod web --force --grace-period 5", ["--force means --grace-period 0"], 2);
   await says(daemon, "delete pod x --all", ["--all and --selector go with one KIND"], 2);
   await says(daemon, "get pods -l a=(", ["is no selector of labels"], 2);
   await says(daemon, "get pods x -l a=b", ["NAME goes not with --selector"], 2);
@@ -138,7 +140,7 @@ rootTest("objects are taken by their labels, waited for and described together",
   assertEquals(shown.match(/why: .*not imported/g)?.length, 1, shown);
   await says(daemon, "delete cm -l tier=db", ["configmap/b deleted"]);
   await says(daemon, "get cm", ["a"]);
-  await says(daemon, "delete pods --all", ["pod/web deleted"]);
+  await says(daemon, "delete pods --all --force", ["pod/web deleted"]);
 });
 
 rootTest("a watch tells what is there and every change, in columns", async () => {

@@ -228,6 +228,25 @@ rootTest("somebody who works in a pod's root has its grace period, then the root
   assertEquals((await runCommand("findmnt", ["-n", root], {})).stdout, "");
 });
 
+rootTest("a pod that is deleted by force waits for nobody, also when it was being deleted already", async () => {
+  await using room = await podRuntime();
+  const { test: { runtime, operation }, test } = room;
+  const more = "terminationGracePeriodSeconds: 600, ";
+  await applyText(runtime, pod("busy", "{name: v, emptyDir: {}}", "{name: v, mountPath: /v}", more));
+  const root = rootOf(await ready(runtime, "busy"), "main");
+  const sleeper = new Deno.Command("sleep", { args: ["600"], cwd: join(root, "v"), stdin: "null" }).spawn();
+  try {
+    await runtime.objects.delete("Pod", "default", "busy", operation);
+    await eventually(() => eventsOf(runtime, "busy").some((line) => line.startsWith("FailedKillPod")));
+    await runtime.objects.delete("Pod", "default", "busy", operation, { grace_s: 0 });
+    await until(runtime, "Pod", "busy", (object) => object === undefined);
+  } finally {
+    sleeper.kill("SIGKILL");
+    await sleeper.status;
+  }
+  assertEquals(await test.check(), []);
+});
+
 rootTest("somebody else's container with a pod's name is left alone", async () => {
   await using room = await podRuntime();
   const { test: { runtime }, test } = room;

@@ -17,6 +17,11 @@ const watchQuery = z.strictObject({
   ),
 });
 
+const podDeletion = z.strictObject({
+  grace_period_seconds: z.coerce.number().int().min(0).max(86_400).optional()
+    .describe("Seconds for whoever works in the pod's root; default: the pod's own. 0: nobody is waited for"),
+});
+
 /** What happened to an object. `GET /v1/object-events` lists these. */
 const ObjectEvent = z.object({
   involvedObject: z.object({
@@ -100,10 +105,12 @@ function routesOf(kind: KubeKind): Route[] {
       summary: `Delete a ${kind.kind}`,
       description: "Where something has to be taken down first it is only marked (`gone` is false), and goes later.",
       params: oneParams,
+      query: kind.kind === "Pod" ? podDeletion : z.strictObject({}),
       response: { kind: "json", schema: z.object({ gone: z.boolean(), object: kind.schema }) },
-      handler: ({ runtime, params, operation }) => {
+      handler: ({ runtime, params, query, operation }) => {
         const place: Place = params;
-        return runtime.objects.delete(kind.kind, place.namespace ?? "", place.name!, operation);
+        const { grace_period_seconds: grace_s } = query as z.output<typeof podDeletion>;
+        return runtime.objects.delete(kind.kind, place.namespace ?? "", place.name!, operation, { grace_s });
       },
     }),
   ];

@@ -90,6 +90,8 @@ const remove = command({
     selector: selectorFlag,
     "ignore-not-found": { kind: "switch", help: "What is not there is success" },
     "no-wait": { kind: "switch", help: "Do not wait until they are gone" },
+    "grace-period": { kind: "text", value: "SECONDS", help: "For whoever works in a pod; default: the pod's own" },
+    force: { kind: "switch", help: "Wait for nobody: a pod's root, and mounts that hang, go out of sight" },
     timeout: { kind: "text", value: "TIME", help: "How long to wait at most", default: "5m" },
   },
   examples: [
@@ -97,9 +99,11 @@ const remove = command({
     ["delete pod web", "one pod"],
     ["delete pvc --all -n shop", "all claims of a namespace"],
     ["delete pods -l app=web", "by their labels"],
+    ["delete pod web --force", "one whose network volume does not answer"],
   ],
   async run({ arguments: words, flags, output, signal, client }) {
     const timeout_ms = durationOf("timeout", flags.timeout);
+    const grace = graceOf(flags["grace-period"], flags.force);
     const api = await client();
     const namespace = flags.namespace ?? DEFAULT_NAMESPACE;
     const places: ObjectPlace[] = [];
@@ -121,7 +125,10 @@ const remove = command({
     const ignore = flags["ignore-not-found"] || flags.all || flags.selector !== undefined;
     for (const place of byOrder(places)) {
       const answer = await unlessGone(
-        api.json<{ gone: boolean; object: KubeObject }>("DELETE", objectPath(place), { signal }),
+        api.json<{ gone: boolean; object: KubeObject }>("DELETE", objectPath(place), {
+          query: place.kind.kind === "Pod" ? grace : undefined,
+          signal,
+        }),
         ignore,
       );
       if (answer === undefined) continue;
@@ -140,6 +147,14 @@ const remove = command({
     }
   },
 });
+
+/** The query that asks for it. */
+function graceOf(seconds: string | undefined, force: boolean): { grace_period_seconds?: string } {
+  if (seconds === undefined) return force ? { grace_period_seconds: "0" } : {};
+  if (!/^\d{1,5}$/.test(seconds)) throw new UsageError(`--grace-period takes seconds; not ${JSON.stringify(seconds)}`);
+  if (force && seconds !== "0") throw new UsageError("--force means --grace-period 0");
+  return { grace_period_seconds: seconds };
+}
 
 function whichOnes({ kind, plural }: KubeKind): UsageError {
   return new UsageError(

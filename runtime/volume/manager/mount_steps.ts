@@ -365,7 +365,7 @@ export class MountSteps {
   async #applyGroup({ wanted, plugin }: DesiredVolume, entry: ActualVolume, operation: Operation): Promise<void> {
     const { fsGroup, fsGroupChangePolicy, spec } = wanted;
     if (fsGroup === undefined || !plugin.capabilities.fsGroup || spec.volume_mode === "Block" || spec.read_only) return;
-    const onMismatch = fsGroupChangePolicy !== "Always";
+    const onMismatch = fsGroupChangePolicy === "OnRootMismatch";
     await this.#room.groups.setGroup({ path: entry.path, gid: fsGroup, read_only: false, onMismatch }, operation);
   }
 }
