@@ -14,6 +14,7 @@ import { parseSpec } from "../../runtime/core/specs/parse_spec.ts";
 import { HostPathSource } from "../../runtime/core/specs/kube/volume_sources.ts";
 import { makeDirectoryDurably, syncDirectory } from "../../runtime/host/durable.ts";
 import { hostError } from "../../runtime/host/errno_errors.ts";
+import { awaiting } from "./awaited_path.ts";
 import { hostBind } from "./host_bind.ts";
 import { cannotSetUp, describeVolume, ownVolumeId } from "./plugin_context.ts";
 import type { SetUpRequest, VolumePlugin, VolumeSpec, Workload } from "./port.ts";
@@ -52,9 +53,9 @@ export class HostPathPlugin implements VolumePlugin {
   async setUp(request: SetUpRequest, operation: Operation): Promise<readonly Mount[]> {
     const { spec, workload } = request;
     const { path, type } = parseSpec(HostPathSource, spec.source.hostPath, describeVolume(spec, workload));
-    const refuse = (code: ErrorCode, why: string) => cannotSetUp(code, spec, workload, why);
     // On a server that does not answer a look may hang: then it hangs alone.
     const found = await abortable(lookAt(path), operation.signal);
+    const refuse = (code: ErrorCode, why: string) => cannotSetUp(code, spec, workload, why, awaiting(path, found));
     if (found === undefined) {
       switch (type) {
         // Without a type Kubernetes leaves it to the container runtime, and these make a directory.

@@ -1,5 +1,5 @@
 /** What the volume plugins of Kubernetes' kinds work with, and what they say alike. */
-import { type ErrorCode, LaminaError, toLaminaError } from "../../runtime/core/errors.ts";
+import { type ErrorCode, type ErrorDetails, LaminaError, toLaminaError } from "../../runtime/core/errors.ts";
 import type { Operation } from "../../runtime/core/operation.ts";
 import type { RootLayout } from "../../runtime/core/root_layout.ts";
 import type { Mounter } from "../../runtime/host/mounter.ts";
@@ -29,9 +29,15 @@ export function ownVolumeId(spec: VolumeSpec, workload: Workload): string {
 }
 
 /** The error of a volume that cannot be set up. @param why What was found, and what to do. */
-export function cannotSetUp(code: ErrorCode, spec: VolumeSpec, workload: Workload, why: string): LaminaError {
+export function cannotSetUp(
+  code: ErrorCode,
+  spec: VolumeSpec,
+  workload: Workload,
+  why: string,
+  details: ErrorDetails = {},
+): LaminaError {
   return new LaminaError(code, `Cannot set up the ${describeVolume(spec, workload)}: ${why}`, {
-    details: { volume: spec.name },
+    details: { volume: spec.name, ...details },
   });
 }
 

@@ -6,6 +6,7 @@
  * - `volumeMode: Block`: the device itself appears; of a file, a loop device that stays while it is used. Who may only
  *   read gets a loop device of its own that nobody can write to, beside the other.
  */
+import { awaiting } from "../awaited_path.ts";
 import { abortable } from "../../../runtime/core/keyed_lock.ts";
 import { LaminaError } from "../../../runtime/core/errors.ts";
 import type { Mount } from "../../../runtime/core/mount.ts";
@@ -151,9 +152,7 @@ async function look(spec: VolumeSpec, { signal }: Operation): Promise<Found> {
       throw new LaminaError(
         "NOT_FOUND",
         `${attempted}: ${path} does not exist on this host. Make it, or mount its disk`,
-        {
-          details: { path },
-        },
+        { details: { path, ...awaiting(path) } },
       );
     }
     throw hostError(error, attempted, { path });

@@ -29,6 +29,12 @@ export interface ManagerHost {
   canonical(path: string): Promise<string>;
   /** What is there, links followed. @throws `NOT_FOUND` */
   kindOf(path: string): Promise<"directory" | "file">;
+  /** Inode number of what is there, links followed; 0: nothing, or nothing that can be looked at. */
+  inodeAt(path: string): Promise<number>;
+  /** The nearest directory above a path that exists. */
+  directoryAbove(path: string): Promise<string>;
+  /** Calls `changed` after changes of what directories hold. One that cannot be watched is left out. */
+  watchDirectories(directories: readonly string[], changed: () => void, signal: AbortSignal): void;
   /** Makes what is missing of it (0700), or, for a file, of the way to it and an empty file. */
   makePlace(path: string, kind: "directory" | "file"): void;
   /**
@@ -71,6 +77,17 @@ export const thisHost: ManagerHost = {
       throw hostError(error, `Cannot use ${path} as the source of a volume`, { path });
     }
   },
+  async inodeAt(path) {
+    return await Deno.stat(path).then(({ ino }) => ino ?? 0, () => 0);
+  },
+  async directoryAbove(path) {
+    for (let at = dirname(path);; at = dirname(at)) {
+      if (at === "/" || await Deno.stat(at).then(({ isDirectory }) => isDirectory, () => false)) return at;
+    }
+  },
+  watchDirectories(directories, changed, signal) {
+    for (const directory of directories) void watchDirectory(directory, changed, signal);
+  },
   makePlace(path, kind) {
     try {
       Deno.mkdirSync(kind === "directory" ? path : dirname(path), { recursive: true, mode: 0o700 });
@@ -103,6 +120,17 @@ export const thisHost: ManagerHost = {
     }
   },
 };
+
+async function watchDirectory(directory: string, changed: () => void, signal: AbortSignal): Promise<void> {
+  try {
+    using watcher = Deno.watchFs(directory, { recursive: false });
+    if (signal.aborted) return;
+    signal.addEventListener("abort", () => watcher.close(), { once: true });
+    for await (const _ of watcher) changed();
+  } catch {
+    // Gone meanwhile, or too many watches: the next try comes by its backoff.
+  }
+}
 
 const DELETED = "//deleted";
 

@@ -12,6 +12,7 @@ import type { ManagerRoom } from "./manager_room.ts";
 import { ManagerMetrics } from "./metrics.ts";
 import { plan } from "./plan.ts";
 import { RootWorld } from "./root_world.ts";
+import { SourceWatch } from "./source_watch.ts";
 import type { PlannedOperation, VolumeKey } from "./states.ts";
 import { TaskMaker } from "./tasks.ts";
 import { tell, tellWarning } from "./tell.ts";
@@ -23,6 +24,8 @@ export class Reconciler {
   readonly actual: ActualWorld;
   readonly roots = new RootWorld();
   readonly failures = new Failures();
+  /** What failures miss on the host. */
+  readonly sources: SourceWatch;
   readonly metrics = new ManagerMetrics();
   readonly executor: Executor;
   /** Volumes that another workload has for itself. */
@@ -41,6 +44,10 @@ export class Reconciler {
     this.actual = new ActualWorld(room.layout);
     this.#onProgress = onProgress;
     this.#tasks = new TaskMaker(room, this.desired, this.actual, this.roots);
+    this.sources = new SourceWatch(room.host, (id) => {
+      this.failures.retryNow(id);
+      this.wake();
+    });
     this.executor = new Executor(room.host, {
       ended: (outcome) => this.#ended(outcome),
       stuck: (running) => this.#stuck(running),
@@ -72,6 +79,7 @@ export class Reconciler {
   async close(patience_ms: number): Promise<void> {
     this.#closed = true;
     this.#stopBackoff?.();
+    this.sources.stop();
     await this.executor.close(patience_ms);
   }
 
@@ -92,6 +100,7 @@ export class Reconciler {
     });
     this.exclusive = exclusive;
     this.failures.keepOnly(due);
+    this.sources.update(this.failures.values());
     for (const group of together(operations)) this.executor.start(this.#tasks.make(group));
     if (wakeAt_ms !== undefined) {
       this.#stopBackoff = this.room.host.timer(Math.max(0, wakeAt_ms - now_ms), () => this.wake());

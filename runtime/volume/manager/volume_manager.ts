@@ -330,13 +330,14 @@ export class Manager implements VolumeManager, AsyncDisposable {
   #updateWatch(): void {
     this.#stopWatchTimer ??= this.#room.host.timer(WATCH_DELAY_MS, () => {
       this.#stopWatchTimer = undefined;
-      const { actual, roots } = this.#reconciler;
-      this.#watch.needed = actual.volumes.size + actual.devices.size + roots.size > 0;
+      const { actual, roots, sources } = this.#reconciler;
+      this.#watch.needed = actual.volumes.size + actual.devices.size + roots.size > 0 || sources.isNeeded;
       this.#watch.soon();
     }, true);
   }
 
   #look(): void {
+    this.#reconciler.sources.changed();
     if (!look(this.#reconciler, this.#boot)) return;
     this.#reconciler.wake();
     this.#waiters.notify();

@@ -152,6 +152,9 @@ export class FakeNode {
         return top === undefined ? undefined : BigInt(top.id);
       },
       canonical: (path) => Promise.resolve(path),
+      inodeAt: () => Promise.resolve(0),
+      directoryAbove: () => Promise.resolve("/"),
+      watchDirectories: () => {},
       kindOf: (path) => Promise.resolve(path.includes("file") ? "file" : "directory"),
       makePlace: (path, kind) => {
         if (process !== this.process) return;
