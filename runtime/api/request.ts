@@ -72,8 +72,11 @@ export async function parseJsonBody(
  */
 export function archiveBody(route: Route, request: Request): ByteStream | undefined {
   if (route.archive === undefined) return undefined;
-  // Deno gives an empty stream for "Content-Length: 0"; without a content type nothing was meant.
-  const empty = request.body === null || request.headers.get("content-length") === "0";
+  // Deno gives an empty stream where nothing was sent: for "Content-Length: 0", and for a POST that says nothing of a body.
+  const saysNothing = !["content-type", "content-length", "transfer-encoding"].some((name) =>
+    request.headers.has(name)
+  );
+  const empty = request.body === null || request.headers.get("content-length") === "0" || saysNothing;
   if (empty) {
     if (route.archive === "optional") return undefined;
     throw new HttpError(400, "INVALID_ARGUMENT", "Invalid request: the body must be a tar archive");

@@ -105,6 +105,15 @@ Deno.test("an export that fails midway breaks the connection", async () => {
   assertStringIncludes(it.log.join("\n"), "a file is damaged");
 });
 
+Deno.test("a POST that says nothing of a body has none", async () => {
+  await using it = await served();
+  using connection = await Deno.connect({ transport: "unix", path: it.socketPath });
+  const request = "POST /v1/images/import?path=/x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+  await connection.write(new TextEncoder().encode(request));
+  const answer = await new Response(connection.readable).text();
+  assertEquals(answer.split("\r\n")[0], "HTTP/1.1 200 OK", answer);
+});
+
 Deno.test("the headers of an event stream come before the first event", async () => {
   const runtime = fakeRuntime();
   // deno-lint-ignore require-yield
