@@ -50,7 +50,7 @@ async function main(args: readonly string[]): Promise<number> {
   const before = await machineState();
   const { results, unsteady } = await runAll(files, root, interrupted.signal);
   // Among others' mounts, and without the right to make one, there is nothing to prove.
-  const left = isInside || inCi ? differences(before, await machineState()) : [];
+  const left = isInside || inCi ? await lastingDifferences(before) : [];
   return report(results, unsteady, left, interrupted.signal.aborted);
 }
 
@@ -157,6 +157,15 @@ function showModule(result: ModuleResult): void {
 /** A case of a shared suite that has no meaning for one of its subjects: no machine could run it. */
 function doesNotApply(name: string): boolean {
   return name.includes("(does not apply");
+}
+
+/** A loop device frees itself some moments after its last user: what is gone in ten seconds is not left. */
+async function lastingDifferences(before: MachineState): Promise<string[]> {
+  for (let tries = 100;; tries--) {
+    const left = differences(before, await machineState());
+    if (left.length === 0 || tries === 0) return left;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 }
 
 function differences(before: MachineState, after: MachineState): string[] {
