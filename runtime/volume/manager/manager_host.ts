@@ -78,11 +78,11 @@ export const thisHost: ManagerHost = {
     }
   },
   async inodeAt(path) {
-    return await Deno.stat(path).then(({ ino }) => ino ?? 0, () => 0);
+    return (await lookAt(path))?.ino ?? 0;
   },
   async directoryAbove(path) {
     for (let at = dirname(path);; at = dirname(at)) {
-      if (at === "/" || await Deno.stat(at).then(({ isDirectory }) => isDirectory, () => false)) return at;
+      if (at === "/" || (await lookAt(at))?.isDirectory) return at;
     }
   },
   watchDirectories(directories, changed, signal) {
@@ -120,6 +120,20 @@ export const thisHost: ManagerHost = {
     }
   },
 };
+
+/** Milliseconds for a look at a path whose server may be silent. */
+const LOOK_MS = 5000;
+
+/** `undefined`: nothing, or nothing that can be looked at. */
+async function lookAt(path: string): Promise<Deno.FileInfo | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), LOOK_MS);
+  try {
+    return await Promise.race([Deno.stat(path).catch(() => undefined), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 async function watchDirectory(directory: string, changed: () => void, signal: AbortSignal): Promise<void> {
   try {

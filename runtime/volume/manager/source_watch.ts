@@ -59,7 +59,7 @@ export class SourceWatch {
     }, true);
   }
 
-  /** A path on a server that does not answer holds up the others; their backoff is still there. */
+  /** A path on a server that does not answer holds up the others for some seconds. */
   async #lookNow(): Promise<void> {
     if (this.#look !== "none") {
       this.#look = "again";

@@ -7,11 +7,15 @@
  */
 import { dirname } from "@std/path/posix";
 import type { MountEntry } from "../../core/mountinfo.ts";
+import { LaminaError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import { commandOutput } from "../../host/command.ts";
 import type { ActualDevice, ActualVolume, ActualWorld, Place } from "./actual_world.ts";
 import type { ManagerRoom } from "./manager_room.ts";
 import { topMount } from "./presence.ts";
+
+/** Milliseconds for taking back a mount that was only for a moment. */
+const UNDO_MS = 20_000;
 
 type Seen = NonNullable<Place["seen"]>;
 type Entry = ActualVolume | ActualDevice;
@@ -39,6 +43,8 @@ export function findSurvivors(room: Room, actual: ActualWorld, entry: Entry): Lo
 export interface SurvivingPart {
   /** Below the volume. */
   readonly part: string;
+  /** What the kernel says of it. */
+  readonly seen: Seen;
   /** Where it is mounted, in the roots of containers. */
   readonly targets: readonly string[];
 }
@@ -50,14 +56,16 @@ export function findParts(room: Room, actual: ActualWorld, entry: Entry): Surviv
   const { device, root } = place.seen;
   const top = root === "/" ? "/" : `${root}/`;
   if (isOfOthers(actual, entry, place.seen)) return [];
-  const parts = new Map<string, string[]>();
+  const parts = new Map<string, SurvivingPart & { targets: string[] }>();
   for (
     const mount of visibleInRoots(room, entry, (m) => m.device === device && m.root.startsWith(top) && m.root !== top)
   ) {
     const part = mount.root.slice(top.length);
-    parts.set(part, [...parts.get(part) ?? [], mount.target]);
+    const known = parts.get(part);
+    if (known !== undefined) known.targets.push(mount.target);
+    else parts.set(part, { part, seen: { device, root: mount.root }, targets: [mount.target] });
   }
-  return [...parts].map(([part, targets]) => ({ part, targets })).sort((a, b) => a.part.length - b.part.length);
+  return [...parts.values()].sort((a, b) => a.part.length - b.part.length);
 }
 
 /** Copies parts into the new volume, and takes the old ones out of the containers: their roots are repaired then. */
@@ -67,28 +75,45 @@ export async function bringBackParts(
   parts: readonly SurvivingPart[],
   { signal }: Operation,
 ): Promise<void> {
-  for (const { part, targets } of parts) {
-    const isInside = parts.some((other) => part.startsWith(`${other.part}/`));
-    if (!isInside) await copyPart(host, targets[0]!, path, part, signal);
+  for (const surviving of parts) {
+    const isInside = parts.some(({ part }) => surviving.part.startsWith(`${part}/`));
+    if (!isInside) await copyPart({ host, mounter }, surviving, path, signal);
   }
   const targets = parts.flatMap((part) => part.targets);
   await mounter.unmount(targets.sort((a, b) => b.length - a.length), { signal, lazy: true });
 }
 
+/** Where a part is held while it is copied: in the volume, so that it goes with it. */
+const HELD = ".lamina-part";
+
 async function copyPart(
-  host: Room["host"],
-  source: string,
+  { host, mounter }: Pick<Room, "host" | "mounter">,
+  { part, seen, targets: [source] }: SurvivingPart,
   path: string,
-  part: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const kind = await host.kindOf(source);
-  const target = `${path}/${part}`;
-  host.makePlace(target, kind);
-  // Made for root only, as mount points are; whose the directories on the way were nobody knows any more.
-  for (let at = dirname(target); at !== path; at = dirname(at)) await Deno.chmod(at, 0o755);
-  const [from, to] = kind === "directory" ? [`${source}/.`, `${target}/`] : [source, target];
-  await commandOutput("cp", ["-a", "--", from, to], { signal });
+  const kind = await host.kindOf(source!);
+  const held = `${path}/${HELD}`;
+  host.makePlace(held, kind);
+  await mounter.mount([{ type: "bind", source: source!, target: held, options: ["bind", "rprivate"] }], { signal });
+  try {
+    // The way to it leads through a container's root: whoever is in there may have put something else in its place.
+    const made = topMount(host.mountTable(), held);
+    if (made === undefined || !shows(made, seen)) {
+      throw new LaminaError("CONFLICT", `Cannot copy what is left of ${path}: ${source} is not what it was`, {
+        details: { path, failure_class: "transient" },
+      });
+    }
+    const target = `${path}/${part}`;
+    host.makePlace(target, kind);
+    // Made for root only, as mount points are; whose the directories on the way were nobody knows any more.
+    for (let at = dirname(target); at !== path; at = dirname(at)) await Deno.chmod(at, 0o755);
+    const [from, to] = kind === "directory" ? [`${held}/.`, `${target}/`] : [held, target];
+    await commandOutput("cp", ["-a", "--", from, to], { signal });
+  } finally {
+    await mounter.unmount([held], { signal: AbortSignal.timeout(UNDO_MS), lazy: true });
+    host.removePlace(held);
+  }
 }
 
 /** Binds it back. */
