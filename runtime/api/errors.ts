@@ -1,5 +1,5 @@
 /** The one place that maps Lamina's error codes to HTTP. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { type ErrorCode, type ErrorDetails, LaminaError, toLaminaError } from "../core/errors.ts";
 
 /**

@@ -1,5 +1,5 @@
 /** The OpenAPI 3.1 document, from the route table and its zod schemas. Pure. */
-import { z } from "zod";
+import * as z from "zod";
 import { ERROR_CODES } from "../core/errors.ts";
 import { ErrorBody, StreamLine } from "../core/specs/system.ts";
 import { HTTP_STATUS } from "./errors.ts";

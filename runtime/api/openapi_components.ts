@@ -1,5 +1,5 @@
 /** The named schemas of the OpenAPI document. Pure. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Route } from "./route.ts";
 
 /** A JSON object. */

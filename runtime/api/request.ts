@@ -1,5 +1,5 @@
 /** Turns a request into the validated values that a handler takes. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { abortable } from "../core/keyed_lock.ts";
 import type { ByteStream } from "../services.ts";
 import { HttpError, invalidRequest } from "./errors.ts";

@@ -1,5 +1,5 @@
 /** What a row of the route table is. Matching, validation, limits and the OpenAPI document all come from it. */
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Operation } from "../core/operation.ts";
 import type { ByteStream, LaminaRuntime } from "../services.ts";
 

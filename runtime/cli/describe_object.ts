@@ -1,12 +1,15 @@
 /** An object told to people, in YAML, with its events. Pure but for the clock. */
-import { stringify } from "yaml";
 import type { KubeObject, ObjectEventRecord } from "../core/model/object.ts";
 import { printable } from "./human.ts";
 import { lastSeen } from "./kube_columns.ts";
 import { tableLines } from "./table.ts";
+import { yamlText } from "./yaml_text.ts";
 
 /** The object in YAML without what repeats itself, values of Secrets as their sizes; then its events. */
-export function describeLines(object: KubeObject, events: readonly ObjectEventRecord[]): string[] {
+export async function describeLines(
+  object: KubeObject,
+  events: readonly ObjectEventRecord[],
+): Promise<string[]> {
   const { apiVersion: _, kind, metadata, status, ...rest } = object;
   const { name, namespace, labels, annotations, uid, creationTimestamp, deletionTimestamp, finalizers } = metadata;
   const shown: Record<string, unknown> = kind === "Secret" ? { ...rest, data: sizesOf(rest.data) } : rest;
@@ -29,7 +32,7 @@ export function describeLines(object: KubeObject, events: readonly ObjectEventRe
       ]),
     ),
   };
-  const lines = stringify(head, { lineWidth: 0 }).trimEnd().split("\n").map(printable);
+  const lines = (await yamlText(head, { lineWidth: 0 })).split("\n").map(printable);
   if (events.length === 0) return [...lines, "Events: none"];
   const now_ms = Date.now();
   const table = tableLines<ObjectEventRecord>([

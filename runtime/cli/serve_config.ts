@@ -1,5 +1,5 @@
 /** The daemon's configuration file. */
-import { z } from "zod";
+import * as z from "zod";
 import { fileError } from "../api/file_error.ts";
 import { LaminaError, messageOf } from "../core/errors.ts";
 

@@ -1,5 +1,5 @@
 /** Branded identifiers and the grammars that make them. Parse at the edge, pass the brand inside. */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError } from "./errors.ts";
 
 const digestPattern = /^sha256:[0-9a-f]{64}$/;

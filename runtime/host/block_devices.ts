@@ -1,7 +1,7 @@
 /** Block devices: loop devices on files, sizes, flushing, discarding. */
 import { byteStringFromText } from "../core/bytes.ts";
 import { closeFd, openAt } from "./fs_calls.ts";
-import { checked, ErrnoError, isErrno, lastErrno, libc } from "./libc.ts";
+import { cFunctions, checked, ErrnoError, isErrno, lastErrno, libc } from "./libc.ts";
 import { AT_FDCWD, O_CLOEXEC, O_EXCL, O_RDONLY, O_RDWR } from "./openat2.ts";
 
 const LOOP_CLR_FD = 0x4c01n;
@@ -13,9 +13,9 @@ const LO_FLAGS_AUTOCLEAR = 4;
 const BLKDISCARD = 0x1277n;
 const SEEK_END = 2;
 
-const slow = Deno.dlopen("libc.so.6", {
+const slow = cFunctions({
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32", nonblocking: true },
-}).symbols;
+});
 
 /** A loop device. */
 export interface LoopDevice extends Disposable {

@@ -1,11 +1,11 @@
 /** How full a file system is, and of which kind. */
 import { byteStringFromText } from "../core/bytes.ts";
 import { hostError } from "./errno_errors.ts";
-import { checked, cString } from "./libc.ts";
+import { cFunctions, checked, cString } from "./libc.ts";
 
-const kernel = Deno.dlopen("libc.so.6", {
+const kernel = cFunctions({
   statfs: { parameters: ["buffer", "buffer"], result: "i32" },
-}).symbols;
+});
 
 /** A file system as `statfs(2)` tells it. */
 export interface FileSystemStatus {

@@ -1,10 +1,10 @@
 /** The text of an fstab, and a file for it that nobody else can read and that no crash leaves behind. */
 import { byteStringFromText } from "../core/bytes.ts";
-import { checked, cString, libc } from "./libc.ts";
+import { cFunctions, checked, cString, libc } from "./libc.ts";
 
-const kernel = Deno.dlopen("libc.so.6", {
+const kernel = cFunctions({
   memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
-}).symbols;
+});
 
 const MFD_CLOEXEC = 1;
 

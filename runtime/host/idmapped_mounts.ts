@@ -1,9 +1,9 @@
 /** Whether the kernel can map owners per mount. */
-import { lastErrno } from "./libc.ts";
+import { cFunctions, lastErrno } from "./libc.ts";
 
-const kernel = Deno.dlopen("libc.so.6", {
+const kernel = cFunctions({
   mount_setattr: { name: "syscall", parameters: ["i64", "i32", "usize", "u32", "usize", "usize"], result: "i64" },
-}).symbols;
+});
 
 const SYS_MOUNT_SETATTR = 442n; // the same on every architecture
 const ENOSYS = 38;

@@ -3,14 +3,14 @@ import { byteStringFromText } from "../core/bytes.ts";
 import { attachLoop, type LoopDevice, loopsOf } from "./block_devices.ts";
 import { closeFd, openAt } from "./fs_calls.ts";
 import { truncateFd, writeFd } from "./fs_change_calls.ts";
-import { ErrnoError, isErrno, lastErrno, libc, slowLibc } from "./libc.ts";
+import { cFunctions, ErrnoError, isErrno, lastErrno, libc, slowLibc } from "./libc.ts";
 import { AT_FDCWD, O_CLOEXEC, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } from "./openat2.ts";
 
-const slow = Deno.dlopen("libc.so.6", {
+const slow = cFunctions({
   // Unlike fallocate(2) it returns its error, which stays readable from another thread, and it does without the
   // file system's help where there is none.
   posix_fallocate: { parameters: ["i32", "i64", "i64"], result: "i32", nonblocking: true },
-}).symbols;
+});
 
 const FICLONE = 0x40049409n;
 const CANNOT_SHARE = ["EOPNOTSUPP", "EXDEV", "EINVAL", "errno 25", "ENOSYS", "EPERM"];

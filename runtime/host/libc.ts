@@ -7,7 +7,29 @@
  */
 import type { ByteString } from "../core/bytes.ts";
 
-const symbols = {
+/**
+ * Functions of the C library under the given signatures. Each is looked up when it is first used: Deno compiles a
+ * trampoline for every one, a fifth of a millisecond each, at every start of a process and of a worker.
+ */
+export function cFunctions<const S extends Deno.ForeignLibraryInterface>(
+  signatures: S,
+): Deno.StaticForeignLibraryInterface<S> {
+  const functions = {};
+  for (const [name, signature] of Object.entries(signatures)) {
+    Object.defineProperty(functions, name, {
+      configurable: true,
+      get() {
+        const value: unknown = Deno.dlopen("libc.so.6", { [name]: signature }).symbols[name];
+        Object.defineProperty(functions, name, { value });
+        return value;
+      },
+    });
+  }
+  return functions as Deno.StaticForeignLibraryInterface<S>;
+}
+
+/** The raw functions. Prefer the wrappers of this folder; results are not checked here. */
+export const libc = cFunctions({
   __errno_location: { parameters: [], result: "pointer" },
   getdents64: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   copy_file_range: { parameters: ["i32", "buffer", "i32", "buffer", "usize", "u32"], result: "isize" },
@@ -48,19 +70,14 @@ const symbols = {
   umount2: { parameters: ["buffer", "i32"], result: "i32" },
   flock: { parameters: ["i32", "i32"], result: "i32" },
   syscall: { parameters: ["i64", "i64", "buffer", "buffer", "i64", "i64"], result: "i64" },
-} as const;
+});
 
-/** The raw functions. Prefer the wrappers of this folder; results are not checked here. */
-export const libc = Deno.dlopen("libc.so.6", symbols).symbols;
-
-const slowSymbols = {
+/** Those that may wait for a disk, on another thread. `errno` is not to be had from them. */
+export const slowLibc = cFunctions({
   syncfs: { name: "syncfs", parameters: ["i32"], result: "i32", nonblocking: true },
   fsync: { name: "fsync", parameters: ["i32"], result: "i32", nonblocking: true },
   ioctl: { name: "ioctl", parameters: ["i32", "u64", "buffer"], result: "i32", nonblocking: true },
-} as const;
-
-/** Those that may wait for a disk, on another thread. `errno` is not to be had from them. */
-export const slowLibc = Deno.dlopen("libc.so.6", slowSymbols).symbols;
+});
 
 /** `errno` values that Lamina names. */
 export const ERRNO: Readonly<Record<string, number>> = {

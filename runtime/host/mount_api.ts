@@ -3,19 +3,19 @@
  * put in place; nobody ever sees it half done. Synchronous; failures throw `ErrnoError`.
  */
 import { byteStringFromText } from "../core/bytes.ts";
-import { cString, ErrnoError, lastErrno, libc } from "./libc.ts";
+import { cFunctions, cString, ErrnoError, lastErrno, libc } from "./libc.ts";
 import { MS } from "./mount_options.ts";
 import { AT_FDCWD, O_CLOEXEC } from "./openat2.ts";
 
 // The variadic `syscall` under the signatures that these calls take; the numbers are the same on every architecture.
-const kernel = Deno.dlopen("libc.so.6", {
+const kernel = cFunctions({
   open_tree: { name: "syscall", parameters: ["i64", "i64", "buffer", "i64"], result: "i64" },
   move_mount: { name: "syscall", parameters: ["i64", "i64", "buffer", "i64", "buffer", "i64"], result: "i64" },
   fsopen: { name: "syscall", parameters: ["i64", "buffer", "i64"], result: "i64" },
   fsconfig: { name: "syscall", parameters: ["i64", "i64", "i64", "buffer", "buffer", "i64"], result: "i64" },
   fsmount: { name: "syscall", parameters: ["i64", "i64", "i64", "i64"], result: "i64" },
   mount_setattr: { name: "syscall", parameters: ["i64", "i64", "buffer", "i64", "buffer", "i64"], result: "i64" },
-}).symbols;
+});
 
 const SYS_OPEN_TREE = 428n;
 const SYS_MOVE_MOUNT = 429n;

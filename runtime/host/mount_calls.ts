@@ -7,7 +7,7 @@ import { mountError } from "./mount_errors.ts";
 import { mountIdentityIfThere, openNewMount } from "./mount_table.ts";
 import { fileSystemStatus } from "./disk.ts";
 import { closeFd, openAt } from "./fs_calls.ts";
-import { checked, cString, ErrnoError, isErrno, libc } from "./libc.ts";
+import { cFunctions, checked, cString, ErrnoError, isErrno, libc } from "./libc.ts";
 import {
   attachMount,
   cloneMount,
@@ -36,9 +36,9 @@ import {
   parseOverlayOptions,
 } from "./overlay_options.ts";
 
-const slow = Deno.dlopen("libc.so.6", {
+const slow = cFunctions({
   umount2: { parameters: ["buffer", "i32"], result: "i32", nonblocking: true },
-}).symbols;
+});
 
 const MNT_DETACH = 2;
 /** A target is canonical: a link in its place is not ours. */

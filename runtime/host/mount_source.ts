@@ -3,11 +3,12 @@ import { abortable } from "../core/keyed_lock.ts";
 import { bytesOf, byteStringFromText } from "../core/bytes.ts";
 import type { MountEntry } from "../core/mountinfo.ts";
 import { mayHang } from "./file_system_types.ts";
+import { cFunctions } from "./libc.ts";
 import { flagsOfStatfs } from "./mount_options.ts";
 
-const kernel = Deno.dlopen("libc.so.6", {
+const kernel = cFunctions({
   statfs: { parameters: ["buffer", "buffer"], result: "i32", nonblocking: true },
-}).symbols;
+});
 
 /** The mount that holds `path`, by its text: links in it are not resolved. */
 export function mountHolding(entries: readonly MountEntry[], path: string): MountEntry | undefined {

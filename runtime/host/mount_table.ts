@@ -2,7 +2,7 @@
 import { LaminaError } from "../core/errors.ts";
 import { type MountEntry, parseMountInfo, unescapeMountField } from "../core/mountinfo.ts";
 import { closeFd, openAt } from "./fs_calls.ts";
-import { checked, cString, ERRNO, ErrnoError, libc } from "./libc.ts";
+import { cFunctions, checked, cString, ERRNO, ErrnoError, libc } from "./libc.ts";
 import { AT_FDCWD, O_CLOEXEC, O_NOFOLLOW, O_PATH, O_RDONLY } from "./openat2.ts";
 import { byteStringFromText } from "../core/bytes.ts";
 
@@ -10,14 +10,14 @@ export { mountsBelow } from "../core/mountinfo.ts";
 
 const tablePath = "/proc/self/mountinfo";
 
-const kernel = Deno.dlopen("libc.so.6", {
+const kernel = cFunctions({
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
-}).symbols;
+});
 
-const pollNow = Deno.dlopen("libc.so.6", {
+const pollNow = cFunctions({
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
-}).symbols;
+});
 
 const POLLIN = 0x1;
 const POLLPRI = 0x2;

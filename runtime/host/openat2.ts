@@ -3,12 +3,12 @@
  * it afterwards is not enough: a component may be, or become, a link.
  */
 import type { ByteString } from "../core/bytes.ts";
-import { cString, ErrnoError, lastErrno } from "./libc.ts";
+import { cFunctions, cString, ErrnoError, lastErrno } from "./libc.ts";
 
 // A signature of its own: the variadic `syscall` with exactly what openat2 takes, and a small result.
-const kernel = Deno.dlopen("libc.so.6", {
+const kernel = cFunctions({
   openat2: { name: "syscall", parameters: ["i32", "i32", "buffer", "buffer", "usize"], result: "i32" },
-}).symbols;
+});
 
 const arm = Deno.build.arch === "aarch64";
 

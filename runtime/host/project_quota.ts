@@ -7,14 +7,14 @@
 import { byteStringFromText } from "../core/bytes.ts";
 import { mountAtTarget, readMountTable } from "./mount_table.ts";
 import { closeFd, openDirectoryAt } from "./fs_calls.ts";
-import { checked, cString, ErrnoError, isErrno, lastErrno, libc } from "./libc.ts";
+import { cFunctions, checked, cString, ErrnoError, isErrno, lastErrno, libc } from "./libc.ts";
 import { AT_FDCWD } from "./openat2.ts";
 
 // With plain integers, unlike the one of `libc.ts`.
-const kernel = Deno.dlopen("libc.so.6", {
+const kernel = cFunctions({
   syscall: { parameters: ["i64", "i64", "i64", "i64", "buffer"], result: "i64" },
   quotactl: { parameters: ["i32", "buffer", "u32", "buffer"], result: "i32" },
-}).symbols;
+});
 
 const SYS_QUOTACTL_FD = 443n;
 const PROJECT = 2;

@@ -1,12 +1,12 @@
 /** What the kernel's tmpfs knows, and whether it may be written to a disk. */
 import { byteStringFromText } from "../core/bytes.ts";
 import { closeFd } from "./fs_calls.ts";
-import { cString } from "./libc.ts";
+import { cFunctions, cString } from "./libc.ts";
 
-const kernel = Deno.dlopen("libc.so.6", {
+const kernel = cFunctions({
   fsopen: { name: "syscall", parameters: ["i64", "buffer", "i64"], result: "i64" },
   fsconfig: { name: "syscall", parameters: ["i64", "i64", "i64", "buffer", "buffer", "i64"], result: "i64" },
-}).symbols;
+});
 
 const SYS_FSOPEN = 430n;
 const SYS_FSCONFIG = 431n;

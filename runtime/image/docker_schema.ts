@@ -1,5 +1,5 @@
 /** Documents of `docker save` archives. */
-import { z } from "zod";
+import * as z from "zod";
 import { Digest } from "../core/ids.ts";
 import { goArray, goMap, optionalText } from "./json_document.ts";
 import { MAX_LAYERS } from "./oci_schema.ts";

@@ -1,5 +1,5 @@
 /** JSON from archives: bounded, checked by a schema, with errors that say where. */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError, messageOf } from "../core/errors.ts";
 
 /** Largest index, manifest or config that is read. */

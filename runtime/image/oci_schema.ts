@@ -1,5 +1,5 @@
 /** Documents of the OCI image specification, and Docker's schema 2, which has the same shapes. Unknown fields stay out. */
-import { z } from "zod";
+import * as z from "zod";
 import { Digest } from "../core/ids.ts";
 import { goArray, goMap, optionalText } from "./json_document.ts";
 

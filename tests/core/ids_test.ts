@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import type { z } from "zod";
+import type * as z from "zod";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import {
   ContainerId,

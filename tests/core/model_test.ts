@@ -1,6 +1,6 @@
 /** The types of the library and the schemas of the API say the same: a difference does not compile. */
 import { assert } from "@std/assert";
-import type { z } from "zod";
+import type * as z from "zod";
 import type * as containerModel from "../../runtime/core/model/container.ts";
 import type * as imageModel from "../../runtime/core/model/image.ts";
 import type * as systemModel from "../../runtime/core/model/system.ts";

@@ -8,7 +8,7 @@ import {
   syncFileSystem,
   writeFileDurably,
 } from "../../runtime/host/durable.ts";
-import { rootTest, scratchDirectory } from "../support/scratch.ts";
+import { libcTest, rootTest, scratchDirectory } from "../support/scratch.ts";
 
 function names(path: string): string[] {
   return [...Deno.readDirSync(path)].map((entry) => entry.name).sort();
@@ -58,7 +58,7 @@ Deno.test("a rename moves between directories", async () => {
   assertEquals(await Deno.readTextFile(`${scratch.path}/to/f`), "x");
 });
 
-Deno.test("a whole file system is synced off the main thread", async () => {
+libcTest("a whole file system is synced off the main thread", async () => {
   await using scratch = await scratchDirectory();
   await Deno.writeTextFile(`${scratch.path}/f`, "x");
   await Promise.all([syncFileSystem(scratch.path), syncFileSystem(`${scratch.path}/f`)]);

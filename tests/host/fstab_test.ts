@@ -1,8 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { runCommand } from "../../runtime/host/command.ts";
 import { formatFstab, type FstabEntry, memoryFile } from "../../runtime/host/fstab.ts";
+import { libcTest } from "../support/scratch.ts";
 
-Deno.test("an fstab's fields come back from libmount as they were", async () => {
+libcTest("an fstab's fields come back from libmount as they were", async () => {
   const names = ["plain", "a b", "t\tb", "n\nl", "#x", "back\\slash", "\\040", "é\u{1f600}", 'q"uote', "r\rt", "'"];
   const entries: FstabEntry[] = names.map((name) => ({
     source: `/s/${name}`,

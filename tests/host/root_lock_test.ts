@@ -1,10 +1,10 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import { acquireRootLock, lockHolder } from "../../runtime/host/root_lock.ts";
-import { rootTest, scratchDirectory } from "../support/scratch.ts";
+import { libcTest, rootTest, scratchDirectory } from "../support/scratch.ts";
 import { runCommand } from "../../runtime/host/command.ts";
 
-Deno.test("the second opener of a root is told the holder's pid", async () => {
+libcTest("the second opener of a root is told the holder's pid", async () => {
   await using scratch = await scratchDirectory();
   const path = `${scratch.path}/lock`;
   const lock = acquireRootLock(path);

@@ -5,7 +5,7 @@ import { symlinkAt } from "../../runtime/host/fs_change_calls.ts";
 import { AT_FDCWD, O_DIRECTORY, O_RDONLY } from "../../runtime/host/openat2.ts";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import { openInRoot, type OpenInRootOptions } from "../../runtime/host/rootfs_path.ts";
-import { scratchDirectory } from "../support/scratch.ts";
+import { libcTest, scratchDirectory } from "../support/scratch.ts";
 
 /** A root with the links that an image may hold, and an "outside" that nothing may reach. */
 async function rootWithLinks(path: string): Promise<string> {
@@ -70,7 +70,7 @@ const opens: Array<[path: string, options: OpenInRootOptions, leadsTo: string]> 
   ["/a", { noFollow: true }, "/a"],
 ];
 
-Deno.test("a path inside a root is opened where a process with that root would find it", async (t) => {
+libcTest("a path inside a root is opened where a process with that root would find it", async (t) => {
   for (const [path, options, leadsTo] of opens) {
     await t.step(`${JSON.stringify(path)} ${JSON.stringify(options)}`, async () => {
       await using scratch = await scratchDirectory();
@@ -143,15 +143,18 @@ Deno.test("an opened path is closed once, and many are opened without a leak", a
   assertEquals(open(), before);
 });
 
-Deno.test("a link to a name that is no valid UTF-8 is followed to its very bytes, and refused where text is needed", async () => {
-  await using scratch = await scratchDirectory();
-  const root = openAt(AT_FDCWD, byteStringFromText(scratch.path), O_RDONLY | O_DIRECTORY);
-  try {
-    symlinkAt("dir-\xff\xfe" as ByteString, root, "link" as ByteString);
-    const error = assertThrows(() => openInRoot(scratch.path, "/link/below", { create: "directory" }), LaminaError);
-    assertEquals(error.code, "INVALID_ARGUMENT");
-    assertEquals(readDirectory(root).sort(), ["dir-\xff\xfe", "link"] as ByteString[]);
-  } finally {
-    closeFd(root);
-  }
-});
+libcTest(
+  "a link to a name that is no valid UTF-8 is followed to its very bytes, and refused where text is needed",
+  async () => {
+    await using scratch = await scratchDirectory();
+    const root = openAt(AT_FDCWD, byteStringFromText(scratch.path), O_RDONLY | O_DIRECTORY);
+    try {
+      symlinkAt("dir-\xff\xfe" as ByteString, root, "link" as ByteString);
+      const error = assertThrows(() => openInRoot(scratch.path, "/link/below", { create: "directory" }), LaminaError);
+      assertEquals(error.code, "INVALID_ARGUMENT");
+      assertEquals(readDirectory(root).sort(), ["dir-\xff\xfe", "link"] as ByteString[]);
+    } finally {
+      closeFd(root);
+    }
+  },
+);

@@ -7,7 +7,7 @@ import type { VolumeSpec } from "../../drivers/volume/port.ts";
 import { LaminaError, messageOf } from "../../runtime/core/errors.ts";
 import type { Mount } from "../../runtime/core/mount.ts";
 import type { Mounter, UnmountOptions } from "../../runtime/host/mounter.ts";
-import { testOperation } from "../support/scratch.ts";
+import { libcTest, testOperation } from "../support/scratch.ts";
 import { PluginStage } from "./stage.ts";
 import { withPrograms } from "./support/programs.ts";
 
@@ -81,7 +81,7 @@ function listeningMounter(answer: (options: UnmountOptions) => void = () => {}) 
   return { mounter, mounts, secrets, unmounts };
 }
 
-Deno.test("a secret reaches mount(8) in a file in memory that is gone afterwards", async () => {
+libcTest("a secret reaches mount(8) in a file in memory that is gone afterwards", async () => {
   await using stage = await PluginStage.open();
   await using _programs = await withPrograms({ "mount.ceph": "exit 1" });
   stage.apply("Secret", "ceph", { data: { key: new TextEncoder().encode("AQB=\n").toBase64() } });

@@ -4,6 +4,7 @@ import type { VolumeSpec } from "../../drivers/volume/port.ts";
 import { LaminaError } from "../../runtime/core/errors.ts";
 import { PluginStage } from "./stage.ts";
 import { withPrograms } from "./support/programs.ts";
+import { libcTest } from "../support/scratch.ts";
 
 const source = {
   monitors: ["a:6789", "b:6789"],
@@ -33,7 +34,7 @@ Deno.test("a mapped image is found by pool and name, not by those of snapshots o
   assertThrows(() => mappedDevice("no", "shop", "disk"), LaminaError, "no list of devices");
 });
 
-Deno.test("an image is mapped once, its key is no argument, and it is unmapped by what the kernel says", async () => {
+libcTest("an image is mapped once, its key is no argument, and it is unmapped by what the kernel says", async () => {
   await using stage = await PluginStage.open();
   await using programs = await withPrograms({
     rbd: `case "$2" in

@@ -5,7 +5,8 @@
  */
 import { join } from "@std/path/posix";
 import { commandOutput, runCommand } from "../../runtime/host/command.ts";
-import { project, readSources, shippedPlaces, workersOf } from "../architecture/sources.ts";
+import { project, readSources, shippedPlaces } from "../architecture/sources.ts";
+import { bundle } from "./bundle.ts";
 import { bold, duration, say } from "./say.ts";
 import { isThere } from "../../runtime/host/is_there.ts";
 
@@ -69,14 +70,17 @@ export async function compile(architecture: Architecture): Promise<CompiledBinar
 }
 
 async function denoCompile(target: Target, output: string, cache: string): Promise<void> {
-  const workers = new Set(readSources(shippedPlaces).flatMap(workersOf));
+  const bundled = join(cache, `bundle-${target.triple}`);
+  await commandOutput("rm", ["-rf", "--", bundled]);
+  const { main, workers } = await bundle(bundled);
   const temporary = `${output}.new`;
   // No code cache: it would lie under a name that anyone can know in a directory that anyone can write to.
-  const args = ["compile", "--quiet", "-A", "--no-check", "--no-code-cache", "--target", target.triple];
+  const args = ["compile", "--quiet", "-A", "--no-check", "--no-config", "--no-lock", "--no-code-cache"];
+  args.push("--target", target.triple);
   // A small young heap: edge devices would rather have the memory (see drivers/storage/layer/pool_worker.ts).
   args.push("--v8-flags=--max-semi-space-size=2");
-  args.push(...[...workers].flatMap((worker) => ["--include", worker]), "--output", temporary, "runtime/main.ts");
-  const options = { cwd: project, timeout_ms: 600_000 };
+  args.push(...workers.flatMap((worker) => ["--include", worker]), "--output", temporary, main);
+  const options = { cwd: bundled, timeout_ms: 600_000 };
   const fallback = join(cache, `denort-${target.triple}`);
   const given = Deno.env.get("DENORT_BIN");
   if (given === undefined && !await isThere(fallback)) {
@@ -114,6 +118,7 @@ async function fingerprint(target: Target): Promise<string> {
   const parts = [
     Deno.version.deno,
     await Deno.readTextFile(import.meta.filename!),
+    await Deno.readTextFile(join(project, "tests/support/bundle.ts")),
     JSON.stringify(target),
     Deno.env.get("DENORT_BIN") ?? "",
   ];

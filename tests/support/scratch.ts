@@ -25,6 +25,11 @@ export function rootTest(name: string, fn: (t: Deno.TestContext) => void | Promi
   });
 }
 
+/** A test without mounts that is the first to call into the C library: what is looked up there stays loaded. */
+export function libcTest(name: string, fn: (t: Deno.TestContext) => void | Promise<void>): void {
+  Deno.test({ name, sanitizeResources: false, fn });
+}
+
 /** An operation with the patience of a test. */
 export function testOperation(timeout_ms = 900_000): Operation {
   return { signal: AbortSignal.timeout(timeout_ms), progress: () => {} };

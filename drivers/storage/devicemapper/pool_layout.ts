@@ -11,7 +11,7 @@
  *
  * A pool that LVM made has its label in a thin device of its own, without the parts about places.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 /** Bytes of a sector, the unit of the device mapper. */
 export const SECTOR_BYTES = 512;

@@ -1,5 +1,5 @@
 /** What a FlexVolume driver answers: one JSON object on its standard output. Pure. */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError } from "../../../runtime/core/errors.ts";
 import type { CommandResult } from "../../../runtime/host/command.ts";
 

@@ -1,5 +1,5 @@
 /** `rbd`: an image of a Ceph pool, mapped by rbd(8). */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError } from "../../../runtime/core/errors.ts";
 import type { Operation } from "../../../runtime/core/operation.ts";
 import { persistentNetworkSources, type RbdSource } from "../../../runtime/core/specs/kube/volume_sources.ts";

@@ -1,5 +1,5 @@
 /** `parameters` of a StorageClass with the provisioner `lamina.dev/local`. */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError } from "../../../runtime/core/errors.ts";
 
 const fsType = z.enum(["ext4", "xfs"], 'must be "ext4" or "xfs"');

@@ -1,5 +1,5 @@
 /** lvm(8): what there is, and changes, with its failures in Lamina's codes. */
-import { z } from "zod";
+import * as z from "zod";
 import { type ErrorCode, LaminaError } from "../../../runtime/core/errors.ts";
 import type { Operation } from "../../../runtime/core/operation.ts";
 import { runCommand } from "../../../runtime/host/command.ts";

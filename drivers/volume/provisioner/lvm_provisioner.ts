@@ -2,7 +2,7 @@
  * `lamina.dev/lvm`: thin volumes in a thin pool of LVM. What Lamina has made carries the tag `lamina`; one that is not
  * finished has `lamina.making` as well. Volumes without the tag are never touched.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { isLaminaError, LaminaError } from "../../../runtime/core/errors.ts";
 import { KeyedLock } from "../../../runtime/core/keyed_lock.ts";
 import type { Operation } from "../../../runtime/core/operation.ts";

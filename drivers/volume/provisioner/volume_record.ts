@@ -1,6 +1,6 @@
 /** What lies beside a provisioned volume or snapshot: `volume.json`, written before the directory gets its name. */
 import { join } from "@std/path/posix";
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError } from "../../../runtime/core/errors.ts";
 import { writeFileDurably } from "../../../runtime/host/durable.ts";
 import { hostError } from "../../../runtime/host/errno_errors.ts";

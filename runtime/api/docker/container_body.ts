@@ -1,5 +1,5 @@
 /** Body of `POST /containers/create`: what matters for storage is checked, the rest is kept as it came. */
-import { z } from "zod";
+import * as z from "zod";
 
 const texts = z.array(z.string().max(65536)).max(10_000);
 /** Docker takes one word instead of a list. */

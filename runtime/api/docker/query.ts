@@ -1,5 +1,5 @@
 /** The query of a call of the dialect: what Docker's clients send, leniently where Docker is lenient. */
-import { z } from "zod";
+import * as z from "zod";
 import { invalidRequest } from "../errors.ts";
 import { isList } from "../request.ts";
 

@@ -1,5 +1,5 @@
 /** What a row of the dialect's route table is. */
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Operation } from "../../core/operation.ts";
 import type { ByteStream, LaminaRuntime } from "../../services.ts";
 import type { Lane } from "../route.ts";

@@ -2,7 +2,7 @@
  * Lamina as a Docker volume plugin: a dockerd, or whoever speaks its plugin protocol, uses Lamina's volumes. Limits,
  * deadlines and the stop are those of the native API.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError, messageOf } from "../../core/errors.ts";
 import type { Volume } from "../../core/model/volume.ts";
 import type { Operation } from "../../core/operation.ts";

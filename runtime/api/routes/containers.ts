@@ -1,5 +1,5 @@
 /** Routes of containers. */
-import { z } from "zod";
+import * as z from "zod";
 import {
   Container,
   ContainerChange,

@@ -1,5 +1,5 @@
 /** The API's description of itself. Made at the first request: start-up does not pay for it. */
-import { z } from "zod";
+import * as z from "zod";
 import { type Route, route } from "../route.ts";
 
 /** @param all Every row of the table, these two included. */

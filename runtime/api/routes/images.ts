@@ -1,5 +1,5 @@
 /** Routes of images. */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError } from "../../core/errors.ts";
 import {
   ExportCompression,

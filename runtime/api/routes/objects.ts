@@ -1,5 +1,5 @@
 /** Routes of applied objects: five for each kind, and their events. */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError } from "../../core/errors.ts";
 import { KUBE_KINDS, type KubeKind } from "../../core/specs/kube/kinds.ts";
 import { type Route, route } from "../route.ts";

@@ -1,5 +1,5 @@
 /** Routes of what the volume manager does: operations, volumes of workloads, metrics. */
-import { z } from "zod";
+import * as z from "zod";
 import { OperationStatus, VolumeStatus } from "../../core/specs/workload.ts";
 import { type Route, route } from "../route.ts";
 

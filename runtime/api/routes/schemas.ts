@@ -1,5 +1,5 @@
 /** Schemas that several routes share. */
-import { z } from "zod";
+import * as z from "zod";
 
 /** A flag in a query: `true`, `false`, `1` or `0`. */
 export function queryFlag(description: string) {

@@ -1,5 +1,5 @@
 /** Routes of the daemon and its root. */
-import { z } from "zod";
+import * as z from "zod";
 import { RemovalResult } from "../../core/specs/image.ts";
 import { CheckResult, DiskUsage, DoctorItem, Event, Info } from "../../core/specs/system.ts";
 import { MigrationRequest, MigrationResult } from "../../core/specs/migrate.ts";

@@ -1,5 +1,5 @@
 /** Routes of branch unions. */
-import { z } from "zod";
+import * as z from "zod";
 import { Union, UnionCreate } from "../../core/specs/union.ts";
 import { type Route, route } from "../route.ts";
 import { queryFlag } from "./schemas.ts";

@@ -1,5 +1,5 @@
 /** Routes of volumes. */
-import { z } from "zod";
+import * as z from "zod";
 import { RemovalResult } from "../../core/specs/image.ts";
 import {
   BackupCompression,

@@ -16,7 +16,6 @@ import {
 } from "../kube_objects.ts";
 import { listPlaces, selectorFlag } from "../object_lists.ts";
 import { UsageError } from "../parse.ts";
-import { readManifests } from "../read_manifests.ts";
 
 const fileFlag = {
   kind: "list",
@@ -46,6 +45,7 @@ const apply = command({
   ],
   async run({ flags, output, signal, client }) {
     if (flags.file.length === 0) throw new UsageError("What is to be applied? Say -f FILE");
+    const { readManifests } = await import("../read_manifests.ts");
     const objects = await readManifests(flags.file, { namespace: flags.namespace, recursive: flags.recursive });
     const api = await client();
     const results: ApplyResult[] = [];
@@ -110,6 +110,7 @@ const remove = command({
     if (flags.file.length > 0) {
       if (words.length > 0) throw new UsageError("Say -f FILE, or KIND NAME; not both");
       const options = { namespace: flags.namespace, recursive: flags.recursive, loose: true };
+      const { readManifests } = await import("../read_manifests.ts");
       places.push(...(await readManifests(flags.file, options)).map(({ to }) => to));
     } else if (flags.all || flags.selector !== undefined) {
       if (words.length !== 1) throw new UsageError("--all and --selector go with one KIND and no NAME");

@@ -1,10 +1,10 @@
 /** `lamina capacity`, and `lamina get capacity`, which is the same. */
-import { stringify } from "yaml";
 import type { Capacity } from "../../core/specs/capacity.ts";
 import type { Client } from "../client.ts";
 import { type Command, command } from "../command.ts";
 import { humanSize } from "../human.ts";
 import type { Output } from "../output.ts";
+import { yamlText } from "../yaml_text.ts";
 
 const size = (size_bytes: number | undefined) => size_bytes === undefined ? "?" : humanSize(size_bytes);
 
@@ -17,7 +17,7 @@ export async function printCapacity(
 ): Promise<void> {
   const capacity = await api.json<Capacity>("GET", "/v1/capacity", { signal });
   if (form === "json") return output.document(capacity);
-  if (form === "yaml") return output.line(stringify(capacity).trimEnd());
+  if (form === "yaml") return output.line(await yamlText(capacity));
   output.table<Capacity["classes"][number]>([
     { title: "CLASS", value: ({ storage_class }) => storage_class },
     { title: "PROVISIONER", value: ({ provisioner }) => provisioner },

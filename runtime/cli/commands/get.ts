@@ -1,5 +1,4 @@
 /** `lamina get` and `lamina describe`. */
-import { stringify } from "yaml";
 import { isLaminaError } from "../../core/errors.ts";
 import type { KubeObject, ObjectEventRecord } from "../../core/model/object.ts";
 import { KUBE_KINDS, type KubeKind } from "../../core/specs/kube/kinds.ts";
@@ -24,6 +23,7 @@ import { listObjects, selectorFlag, watchObjects } from "../object_lists.ts";
 import type { Output } from "../output.ts";
 import { UsageError } from "../parse.ts";
 import { printCapacity } from "./capacity.ts";
+import { yamlText } from "../yaml_text.ts";
 
 const GET_WORDS = [...KIND_WORDS, "all", "events", "operations", "capacity"];
 
@@ -86,7 +86,7 @@ const get = command({
     if (word === "operations") return await printOperations(asked);
     if (word === "events" || word === "event" || word === "ev") return await printEvents(asked);
     if (word!.includes("/")) {
-      return print(
+      return await print(
         asked,
         await Promise.all(placesOf([word!, ...names], asked.namespace).map((p) => one(asked, p))),
         true,
@@ -97,10 +97,10 @@ const get = command({
       if (asked.selector !== undefined) throw new UsageError("A NAME goes not with --selector");
       if (kinds.length > 1) throw new UsageError("A NAME goes with one KIND");
       const places = placesOf([kinds[0]!.plural, ...names], asked.namespace);
-      return print(asked, await Promise.all(places.map((place) => one(asked, place))), names.length === 1);
+      return await print(asked, await Promise.all(places.map((place) => one(asked, place))), names.length === 1);
     }
     const lists = await Promise.all(kinds.map((kind) => list(asked, kind)));
-    print(asked, lists.flat(), false, kinds.length > 1);
+    await print(asked, lists.flat(), false, kinds.length > 1);
     if (lists.flat().length === 0 && !asked.form) {
       const where = asked.everywhere || kinds.every(({ namespaced }) => !namespaced)
         ? ""
@@ -137,7 +137,7 @@ const describe = command({
         continue;
       }
       if (i > 0) output.line();
-      for (const line of describeLines(object, own)) output.line(line);
+      for (const line of await describeLines(object, own)) output.line(line);
     }
   },
 });
@@ -183,11 +183,16 @@ async function watch(asked: Asked, word: string, names: readonly string[]): Prom
   }
 }
 
-function print(asked: Asked, objects: readonly KubeObject[], single: boolean, titled = false): void {
+async function print(
+  asked: Asked,
+  objects: readonly KubeObject[],
+  single: boolean,
+  titled = false,
+): Promise<void> {
   const { form, output, everywhere } = asked;
   const whole = single ? objects[0] : { apiVersion: "v1", kind: "List", items: objects };
   if (form === "json") return output.document(whole);
-  if (form === "yaml") return output.line(stringify(whole, { version: "1.1", lineWidth: 0 }).trimEnd());
+  if (form === "yaml") return output.line(await yamlText(whole, { version: "1.1", lineWidth: 0 }));
   if (form === "name") {
     return objects.forEach(({ kind, metadata }) => output.line(titleOf({ kind: kindOf(kind), name: metadata.name })));
   }
@@ -217,7 +222,7 @@ async function printEvents({ api, signal, form, output, namespace, everywhere }:
     : (await eventsOf(api, signal, {})).filter(({ involvedObject }) => involvedObject.namespace === undefined);
   const all = [...events, ...cluster].sort((a, b) => a.lastTimestamp < b.lastTimestamp ? -1 : 1);
   if (form === "json") return output.document(all);
-  if (form === "yaml") return output.line(stringify(all).trimEnd());
+  if (form === "yaml") return output.line(await yamlText(all));
   output.table(
     eventColumns(Date.now(), everywhere).map((column) => ({
       ...column,
@@ -236,7 +241,7 @@ async function printOperations({ api, signal, form, output }: Asked): Promise<vo
     throw error;
   }
   if (form === "json") return output.document(operations);
-  if (form === "yaml") return output.line(stringify(operations).trimEnd());
+  if (form === "yaml") return output.line(await yamlText(operations));
   const now_ms = Date.now();
   output.table<OperationStatus>([
     { title: "NAME", value: ({ name }) => name },

@@ -1,5 +1,5 @@
 /** Space for PersistentVolumes as the API and the command line see it. */
-import { z } from "zod";
+import * as z from "zod";
 
 const bytes = z.int().min(0);
 

@@ -1,5 +1,5 @@
 /** Containers as the API, the command line and the database see them. */
-import { z } from "zod";
+import * as z from "zod";
 import { ContainerName } from "../ids.ts";
 import { Labels } from "./labels.ts";
 import { ContainerMount, MountSpec, MountTarget } from "./mount.ts";

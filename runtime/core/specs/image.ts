@@ -1,5 +1,5 @@
 /** Images as the API and the command line see them. */
-import { z } from "zod";
+import * as z from "zod";
 
 /** One layer of an image. */
 export const ImageLayer = z.object({

@@ -1,5 +1,5 @@
 /** Moving a root to another storage driver, as the API and the command line see it. */
-import { z } from "zod";
+import * as z from "zod";
 
 const drivers = ["overlay", "vfs", "btrfs", "zfs", "devicemapper", "aufs"] as const;
 

@@ -1,5 +1,5 @@
 /** What is mounted into a container's root: as it is asked for, and as it is kept and shown. */
-import { z } from "zod";
+import * as z from "zod";
 import { VolumeName } from "../ids.ts";
 import { isTmpfsOption } from "../tmpfs_options.ts";
 import { Labels } from "./labels.ts";

@@ -1,5 +1,5 @@
 /** Specs from outside become trusted values here. */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError } from "../errors.ts";
 
 /**

@@ -1,5 +1,5 @@
 /** The daemon itself as the API and the command line see it. */
-import { z } from "zod";
+import * as z from "zod";
 import { ERROR_CODES } from "../errors.ts";
 
 /** Body of every failed call. */

@@ -1,5 +1,5 @@
 /** Branch unions as the API and the command line see them. */
-import { z } from "zod";
+import * as z from "zod";
 
 const path = z.string().min(1).max(4096).regex(/^\/[^\0]*$/, "must be absolute and must not contain NUL");
 

@@ -1,5 +1,5 @@
 /** Volumes as the API and the command line see them. */
-import { z } from "zod";
+import * as z from "zod";
 import { VolumeName } from "../ids.ts";
 import { Labels } from "./labels.ts";
 

@@ -1,5 +1,5 @@
 /** Volumes of workloads as the API and the command line see them. */
-import { z } from "zod";
+import * as z from "zod";
 
 /** State of one volume of one workload. */
 export const VolumeStatus = z.object({

@@ -3,7 +3,7 @@
  * file `NAME.spec` (an address) or `NAME.json` in the directories of such files.
  */
 import { LaminaError, messageOf } from "../../../../runtime/core/errors.ts";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Directories that are looked into, the first match wins. */
 export interface PluginPlaces {

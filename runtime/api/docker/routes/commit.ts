@@ -1,5 +1,5 @@
 /** `docker commit`. */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError } from "../../../core/errors.ts";
 import { ConfigBody } from "../container_body.ts";
 import type { JsonObject } from "../container_config.ts";

@@ -1,5 +1,5 @@
 /** `docker cp`: what a path of a container is, and tars out of it and into it. */
-import { z } from "zod";
+import * as z from "zod";
 import { isLaminaError, LaminaError } from "../../../core/errors.ts";
 import type { PathStat } from "../../../core/model/container.ts";
 import type { Operation } from "../../../core/operation.ts";

@@ -1,5 +1,5 @@
 /** Containers in a list, and pruning them. */
-import { z } from "zod";
+import * as z from "zod";
 import type { ContainerSummary } from "../../../core/model/container.ts";
 import type { Operation } from "../../../core/operation.ts";
 import { isLaminaError, LaminaError } from "../../../core/errors.ts";

@@ -1,5 +1,5 @@
 /** Containers as storage: create, list, inspect, changes, rename, remove, prune. */
-import { z } from "zod";
+import * as z from "zod";
 import { isLaminaError, LaminaError } from "../../../core/errors.ts";
 import type { ContainerChange } from "../../../core/model/container.ts";
 import { ContainerBody } from "../container_body.ts";

@@ -1,5 +1,5 @@
 /** `GET /events`. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Event } from "../../../core/model/system.ts";
 import type { LaminaRuntime } from "../../../services.ts";
 import { imageLabels } from "../image_shape.ts";

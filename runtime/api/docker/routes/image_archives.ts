@@ -1,5 +1,5 @@
 /** Images as archives: load, save, import; and what would need a registry. */
-import { z } from "zod";
+import * as z from "zod";
 import type { ImportedImage, ImportResult } from "../../../core/model/image.ts";
 import type { ProgressEvent } from "../../../core/operation.ts";
 import { LaminaError } from "../../../core/errors.ts";

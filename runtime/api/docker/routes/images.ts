@@ -1,5 +1,5 @@
 /** Images: list, inspect, history, tag, remove, prune. */
-import { z } from "zod";
+import * as z from "zod";
 import { LaminaError } from "../../../core/errors.ts";
 import type { Image, RemovalResult } from "../../../core/model/image.ts";
 import type { LaminaRuntime } from "../../../services.ts";

@@ -1,5 +1,5 @@
 /** What runs processes, builds, or belongs to a cluster: not here, and the answer says what to do instead. */
-import { z } from "zod";
+import * as z from "zod";
 import { HttpError } from "../../errors.ts";
 import type { Operation } from "../../../core/operation.ts";
 import type { LaminaRuntime } from "../../../services.ts";

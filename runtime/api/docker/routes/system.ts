@@ -1,5 +1,5 @@
 /** The daemon: ping, version, info, disk usage. */
-import { z } from "zod";
+import * as z from "zod";
 import type { DiskUsage, Info } from "../../../core/model/system.ts";
 import type { Operation } from "../../../core/operation.ts";
 import type { LaminaRuntime } from "../../../services.ts";

@@ -1,5 +1,5 @@
 /** Volumes. */
-import { z } from "zod";
+import * as z from "zod";
 import type { VolumeFilters } from "../../../core/model/volume.ts";
 import { type Filters, parseFilters, switchOf } from "../filters.ts";
 import { flag, text } from "../query.ts";

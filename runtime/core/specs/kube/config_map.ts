@@ -1,5 +1,5 @@
 /** ConfigMap and Secret: small data for pods. */
-import { z } from "zod";
+import * as z from "zod";
 import { Metadata } from "./metadata.ts";
 import { DataKey } from "./primitives.ts";
 

@@ -1,5 +1,5 @@
 /** Volumes whose files are written from objects: configMap, secret, downwardAPI, projected. */
-import { z } from "zod";
+import * as z from "zod";
 import { DataKey, DnsSubdomain, FileMode, FilePath, Quantity } from "./primitives.ts";
 
 const DEFAULT_MODE = 0o644;

@@ -1,5 +1,5 @@
 /** The kinds of objects that can be applied: THE table of them. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { ConfigMap, Secret } from "./config_map.ts";
 import { PersistentVolume } from "./persistent_volume.ts";
 import { PersistentVolumeClaim } from "./persistent_volume_claim.ts";

@@ -1,5 +1,5 @@
 /** `metadata` of every object. */
-import { z } from "zod";
+import * as z from "zod";
 import { Annotations, DnsLabel, DnsSubdomain, KubeLabels, QualifiedName } from "./primitives.ts";
 
 /** Who an object belongs to: it goes with its owner. */

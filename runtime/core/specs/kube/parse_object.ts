@@ -1,5 +1,5 @@
 /** An object from outside becomes a trusted one here, with Kubernetes' defaults filled in. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { LaminaError } from "../../errors.ts";
 import { KUBE_KINDS, type KubeKind, kubeKind } from "./kinds.ts";
 

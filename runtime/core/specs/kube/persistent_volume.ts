@@ -1,5 +1,5 @@
 /** PersistentVolume: storage that exists, whoever uses it. */
-import { z } from "zod";
+import * as z from "zod";
 import { Metadata } from "./metadata.ts";
 import { AccessModes, DnsLabel, DnsSubdomain, MountOptions, StorageQuantity, VolumeMode } from "./primitives.ts";
 import { HostPathSource, LocalSource, persistentNetworkSources, sourcesNotHere } from "./volume_sources.ts";

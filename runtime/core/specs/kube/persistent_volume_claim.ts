@@ -1,5 +1,5 @@
 /** PersistentVolumeClaim: storage that somebody asks for. */
-import { z } from "zod";
+import * as z from "zod";
 import { Metadata } from "./metadata.ts";
 import { AccessModes, Annotations, DnsLabel, DnsSubdomain, KubeLabels, LabelSelector, Quantity } from "./primitives.ts";
 import { StorageQuantity, VolumeMode } from "./primitives.ts";

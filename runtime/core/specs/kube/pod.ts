@@ -1,5 +1,5 @@
 /** Pod: what it says about storage is checked, the rest is kept as it is. */
-import { z } from "zod";
+import * as z from "zod";
 import { Metadata } from "./metadata.ts";
 import { checkMounts } from "./pod_mounts.ts";
 import { PodVolume } from "./pod_volume.ts";

@@ -1,5 +1,5 @@
 /** `spec.volumes` of a pod. */
-import { z } from "zod";
+import * as z from "zod";
 import { ConfigMapSource, DownwardApiSource, ProjectedSource, SecretSource } from "./config_sources.ts";
 import { EphemeralSource } from "./persistent_volume_claim.ts";
 import { DnsLabel, DnsSubdomain } from "./primitives.ts";

@@ -1,5 +1,5 @@
 /** Values that several kinds of Kubernetes objects hold, with Kubernetes' rules. */
-import { z } from "zod";
+import * as z from "zod";
 import { parseQuantity } from "../../quantity.ts";
 
 /** A DNS label (RFC 1123): up to 63 characters. Names of volumes, containers and namespaces. */

@@ -1,5 +1,5 @@
 /** StorageClass: how claims get PersistentVolumes. VolumeSnapshot: a claim's contents at one moment. */
-import { z } from "zod";
+import * as z from "zod";
 import { Metadata } from "./metadata.ts";
 import { DnsSubdomain, MountOptions, Quantity } from "./primitives.ts";
 

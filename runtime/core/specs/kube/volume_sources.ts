@@ -1,5 +1,5 @@
 /** Volumes that come from this host or from another machine; of pods and of PersistentVolumes. */
-import { z } from "zod";
+import * as z from "zod";
 import { FileSystemType, HostPath, LocalReference, Quantity, SecretReference } from "./primitives.ts";
 
 const readOnly = z.boolean().default(false);
