@@ -117,7 +117,7 @@ export interface ContainerService {
   /** Takes it apart; not mounted is success. With `auto_remove` the container goes too. */
   unmount(container: string, options: { readonly lazy: boolean }, operation: Operation): Promise<void>;
   /** All containers, oldest first. */
-  list(): ContainerSummary[];
+  list(): readonly ContainerSummary[];
   /** One container; with `size` its RW layer is measured. @throws `NOT_FOUND` */
   inspect(container: string, options: { readonly size: boolean }, operation: Operation): Promise<Container>;
   /**

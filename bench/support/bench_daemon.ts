@@ -1,10 +1,12 @@
 /** The daemon that `deno task bench` started for the benchmarks, as its clients use it. */
 
+import { HttpClient } from "./http_client.ts";
+
 /** Calls of the API; each throws what the daemon says when it refuses. */
 export interface BenchApi {
   get<T = unknown>(path: string): Promise<T>;
   /** The answer to its last byte, not parsed. */
-  bytes(path: string): Promise<ArrayBuffer>;
+  bytes(path: string): Promise<Uint8Array>;
   /** The same, thrown away as it comes. */
   drain(path: string): Promise<void>;
   post<T = unknown>(path: string, body?: unknown): Promise<T>;
@@ -16,32 +18,23 @@ export function benchDirectory(): string {
   return fromRunner("LAMINA_BENCH_DIRECTORY");
 }
 
-/** A client with a connection kept open, as an engine has it. */
+/** A client with connections kept open, as an engine has it. */
 export function benchApi(socket: string = fromRunner("LAMINA_BENCH_SOCKET")): BenchApi {
-  const client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });
-  const call = async (method: string, path: string, body?: unknown): Promise<Response> => {
-    const response = await fetch(`http://lamina${path}`, {
-      method,
-      client,
-      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
-    });
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-    return response;
+  const client = new HttpClient(socket);
+  const call = async (method: string, path: string, body?: unknown, keep = true): Promise<Uint8Array<ArrayBuffer>> => {
+    const answer = await client.call(method, path, body, keep);
+    if (answer.status >= 300) {
+      throw new Error(`${method} ${path}: ${answer.status} ${new TextDecoder().decode(answer.body)}`);
+    }
+    return answer.body;
   };
+  const parsed = (body: Uint8Array) => body.length === 0 ? undefined : JSON.parse(new TextDecoder().decode(body));
   return {
-    get: async (path) => await (await call("GET", path)).json(),
-    bytes: async (path) => await (await call("GET", path)).arrayBuffer(),
-    drain: async (path) => {
-      await (await call("GET", path)).body?.pipeTo(new WritableStream());
-    },
-    post: async (path, body) => {
-      const response = await call("POST", path, body);
-      const text = await response.text();
-      return text === "" ? undefined : JSON.parse(text);
-    },
-    delete: async (path) => {
-      await (await call("DELETE", path)).body?.cancel();
-    },
+    get: async (path) => parsed(await call("GET", path)),
+    bytes: (path) => call("GET", path),
+    drain: async (path) => void await call("GET", path, undefined, false),
+    post: async (path, body) => parsed(await call("POST", path, body)),
+    delete: async (path) => void await call("DELETE", path),
   };
 }
 

@@ -1,14 +1,26 @@
-/** Answers as JSON. Lists whose items stay the same objects are asked for often: the text of each is written once. */
+/**
+ * Answers as JSON. Lists are asked for often: the text of an item that stays the same object is written once, and so is
+ * that of a whole list.
+ */
 
 const texts = new WeakMap<object, string>();
+const lists = new WeakMap<object, Uint8Array<ArrayBuffer>>();
 
-/** An answer of `application/json`. Frozen items of a list have to be frozen all through. */
+/** An answer of `application/json`. Frozen lists, and frozen items of a list, have to be frozen all through. */
 export function jsonResponse(value: unknown, status: number): Response {
-  return new Response(jsonText(value), { status, headers: { "content-type": "application/json" } });
+  const body = Array.isArray(value) ? listBody(value) : JSON.stringify(value);
+  return new Response(body, { status, headers: { "content-type": "application/json" } });
 }
 
-function jsonText(value: unknown): string {
-  return Array.isArray(value) ? `[${value.map(itemText).join(",")}]` : JSON.stringify(value);
+function listBody(list: readonly unknown[]): string | Uint8Array<ArrayBuffer> {
+  if (!Object.isFrozen(list)) return listText(list);
+  let bytes = lists.get(list);
+  if (bytes === undefined) lists.set(list, bytes = new TextEncoder().encode(listText(list)));
+  return bytes;
+}
+
+function listText(list: readonly unknown[]): string {
+  return `[${list.map(itemText).join(",")}]`;
 }
 
 function itemText(item: unknown): string {

@@ -3,6 +3,9 @@ import { LaminaError } from "../core/errors.ts";
 import type { Gate } from "./gate.ts";
 import type { Lane } from "./route.ts";
 
+/** One for all calls: making an error costs more than whoever is left listening would learn from its place. */
+const OVER = new LaminaError("CANCELLED", "The call is over");
+
 /** Held from the moment a call may run until nothing of it runs any more. */
 export class Lease {
   /** Aborts when the caller goes, the deadline passes, the daemon stops, or the call is over. */
@@ -44,7 +47,7 @@ export class Lease {
   /** Gives the place back. Whatever was left running learns that the call is over. */
   end(): void {
     clearTimeout(this.#timer);
-    this.#own.abort(new LaminaError("CANCELLED", "The call is over"));
+    this.#own.abort(OVER);
     this.#leave();
   }
 }

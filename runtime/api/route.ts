@@ -31,11 +31,15 @@ export interface TarAnswer {
 }
 
 /** What the handler of a route with that answer returns. */
-export type Answer<R extends ResponseSpec> = R extends { kind: "json"; schema: infer S extends z.ZodType } ? z.input<S>
+export type Answer<R extends ResponseSpec> = R extends { kind: "json"; schema: infer S extends z.ZodType }
+  ? Shown<z.input<S>>
   : R extends { kind: "empty" } ? void
   : R extends { kind: "tar" } ? ByteStream | TarAnswer
   : R extends { kind: "ndjson"; schema: infer S extends z.ZodType } ? AsyncIterable<z.input<S>>
   : string;
+
+/** A list may be one that is given to several callers. */
+type Shown<T> = T extends Array<infer Item> ? readonly Item[] : T;
 
 type Parsed<T> = T extends z.ZodType ? z.output<T> : Record<string, never>;
 

@@ -94,7 +94,7 @@ export class Containers implements ContainerService {
   }
 
   /** See {@linkcode ContainerService}. */
-  list(): ContainerSummary[] {
+  list(): readonly ContainerSummary[] {
     return this.#views.list(mountPointsIn(this.#room.layout.containers));
   }
 

@@ -1,7 +1,7 @@
 /** A container as the API shows it. */
 import type { Container, ContainerSummary } from "../core/model/container.ts";
 import type { RootLayout } from "../core/root_layout.ts";
-import type { Reader } from "../store/store.ts";
+import type { Reader, Store } from "../store/store.ts";
 import { type ContainerRow, findContainerRow, specOf } from "./container_rows.ts";
 import { deviceNumber } from "../host/block_devices.ts";
 import { type MountPlaces, planMounts, type PlannedMount } from "./mount_plan.ts";
@@ -17,9 +17,11 @@ type Lasting = Omit<ContainerSummary, "mounted">;
 export class ContainerViews {
   readonly #processes = new Map<string, ImageProcess>();
   readonly #shown = new Map<string, ContainerSummary>();
+  /** The last list, and what it was made of. */
+  #listed?: { readonly made: readonly unknown[]; readonly list: readonly ContainerSummary[] };
 
   constructor(
-    private readonly reader: Reader,
+    private readonly store: Reader & Pick<Store, "commits">,
     private readonly layout: RootLayout,
     private readonly driver: { readonly name: string },
     private readonly placesOf: (id: string) => MountPlaces,
@@ -46,23 +48,34 @@ export class ContainerViews {
     };
   }
 
-  /** All that exist for their users, oldest first. @param mounted Mount points, as the kernel says. */
-  list(mounted: ReadonlySet<string>): ContainerSummary[] {
-    const ids = this.reader.all<{ id: string; name: string }>(
+  /**
+   * All that exist for their users, oldest first.
+   *
+   * @param mounted Mount points, as the kernel says; the same set as long as they are the same.
+   * @returns the same array as long as nothing has changed; frozen all through.
+   */
+  list(mounted: ReadonlySet<string>): readonly ContainerSummary[] {
+    const driver = this.driver.name;
+    const made = [this.store.commits, mounted, driver];
+    if (this.#listed?.made.every((part, i) => part === made[i])) return this.#listed.list;
+    const ids = this.store.all<{ id: string; name: string }>(
       "SELECT id, name FROM containers WHERE state = 'ready' ORDER BY created_at_ms, id",
     );
-    return ids.map(({ id, name }) => {
+    const list = ids.map(({ id, name }) => {
       const known = this.#shown.get(id);
       const isMounted = mounted.has(known?.rootfs ?? this.layout.rootfs(id));
-      if (known?.name === name && known.mounted === isMounted) return known;
+      const lasts = known?.name === name && known.storage_driver === driver;
+      if (lasts && known.mounted === isMounted) return known;
       if (this.#shown.size >= MAX_KEPT) this.#shown.clear();
       // Read in the same turn of the event loop: the row is still there.
-      const lasting: Lasting = known?.name === name ? known : this.#summaryOf(findContainerRow(this.reader, id)!);
+      const lasting: Lasting = lasts ? known : this.#summaryOf(findContainerRow(this.store, id)!);
       // The same object as long as nothing changes: its JSON is written once.
       const summary = deepFreeze({ ...lasting, mounted: isMounted });
       this.#shown.set(id, summary);
       return summary;
     });
+    this.#listed = { made, list: Object.freeze(list) };
+    return list;
   }
 
   /** Its row has changed. */
@@ -92,7 +105,7 @@ export class ContainerViews {
   #process(imageId: string): ImageProcess {
     const known = this.#processes.get(imageId);
     if (known !== undefined) return known;
-    const row = this.reader.get<{ config: Uint8Array }>("SELECT config FROM images WHERE id = ?", imageId);
+    const row = this.store.get<{ config: Uint8Array }>("SELECT config FROM images WHERE id = ?", imageId);
     const config = JSON.parse(new TextDecoder().decode(row?.config ?? new TextEncoder().encode("{}")));
     const process: ImageProcess = config.config ?? {};
     if (this.#processes.size >= MAX_KEPT) this.#processes.clear();

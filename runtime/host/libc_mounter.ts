@@ -1,10 +1,9 @@
 /** Mounts by system calls, without a process each. */
 import { LaminaError, messageOf } from "../core/errors.ts";
 import type { Mount } from "../core/mount.ts";
-import type { MountEntry } from "../core/mountinfo.ts";
 import { CommandMounter, DEFAULT_TIMEOUT_MS } from "./command_mounter.ts";
 import { hostError } from "./errno_errors.ts";
-import { isMadeAtOnce, mayHang } from "./file_system_types.ts";
+import { isMadeAtOnce } from "./file_system_types.ts";
 import { ErrnoError } from "./libc.ts";
 import { type MountApiSupport, mountApiSupport } from "./mount_api.ts";
 import { isWithinKernelLimits, mountNow, unmountBySystemCall } from "./mount_calls.ts";
@@ -12,9 +11,10 @@ import { unmountError } from "./mount_errors.ts";
 import { realTargetOf } from "./mount_job.ts";
 import { type MountSteps, mountSteps } from "./mount_options.ts";
 import { pathMayHang } from "./mount_source.ts";
-import { mountAtTarget, readMountTableOnce } from "./mount_table.ts";
+import { readMountTableOnce } from "./mount_table.ts";
 import { mountUsers } from "./mount_users.ts";
 import type { Mounter, MountOptions, UnmountOptions } from "./mounter.ts";
+import { unmountsAtOnce } from "./unmount_process.ts";
 
 /**
  * {@linkcode Mounter} on mount(2), umount2(2) and the newer mount calls.
@@ -66,13 +66,12 @@ export class LibcMounter implements Mounter {
   async unmount(targets: readonly string[], options: UnmountOptions): Promise<void> {
     const signal = AbortSignal.any([options.signal, AbortSignal.timeout(options.timeout_ms ?? DEFAULT_TIMEOUT_MS)]);
     const errors: LaminaError[] = [];
-    const table = readMountTableOnce();
     for (const target of targets) {
-      const entry = mountAtTarget(table, target);
-      if (entry === undefined) continue;
+      const atOnce = unmountsAtOnce({ target, lazy: options.lazy ?? false, force: options.force ?? false });
+      if (atOnce === undefined) continue;
       try {
         signal.throwIfAborted();
-        if (isLeftAtOnce(table, entry, options)) await unmountBySystemCall(target, options.lazy === true);
+        if (atOnce) await unmountBySystemCall(target, options.lazy === true);
         else await this.#other.unmount([target], { ...options, signal });
       } catch (error) {
         errors.push(
@@ -115,11 +114,4 @@ export class LibcMounter implements Mounter {
 
 function makes(steps: MountSteps): boolean {
   return steps.kind === "bind" || steps.kind === "filesystem";
-}
-
-function isLeftAtOnce(table: readonly MountEntry[], entry: MountEntry, options: UnmountOptions): boolean {
-  if (mayHang(entry.type) || options.force) return false;
-  // The last mount of a disk's file system writes everything out: that is for a process that can be killed.
-  return options.lazy === true || isMadeAtOnce(entry.type) ||
-    table.some((e) => e !== entry && e.device === entry.device);
 }

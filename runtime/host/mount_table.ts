@@ -79,32 +79,44 @@ export function currentMountTable(): readonly MountEntry[] {
 export function mountPointsIn(directory: string): ReadonlySet<string> {
   const table = tableText();
   if (table.points?.directory === directory) return table.points.found;
-  const { text } = table;
-  // As the kernel writes it: a space, tab, newline or backslash as three octal digits.
-  const escaped = directory.replace(
-    /[ \t\n\\]/g,
-    (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`,
-  );
   const found = new Set<string>();
-  for (let at = text.indexOf(` ${escaped}/`); at >= 0; at = text.indexOf(` ${escaped}/`, at + 1)) {
-    // The fifth field of six; the fourth, what is mounted, may look the same.
-    const lineStart = text.lastIndexOf("\n", at) + 1;
-    if (text.slice(lineStart, at + 1).split(" ").length !== 5) continue;
-    found.add(unescapeMountField(text.slice(at + 1, text.indexOf(" ", at + 1))));
-  }
+  for (const line of linesAbout(table.text, `${directory}/`, "")) found.add(unescapeMountField(line.split(" ")[4]!));
   table.points = { directory, found };
   return found;
 }
 
-let tableOfThisTurn: readonly MountEntry[] | undefined;
+let tableOfThisTurn: { readonly text: string; entries?: readonly MountEntry[] } | undefined;
 
-/** The same for many callers in one turn of the event loop: reading a long table takes milliseconds. */
-export function readMountTableOnce(): readonly MountEntry[] {
+function tableTextOnce(): { readonly text: string; entries?: readonly MountEntry[] } {
   if (tableOfThisTurn === undefined) {
-    tableOfThisTurn = readMountTable();
+    tableOfThisTurn = { text: Deno.readTextFileSync(tablePath) };
     queueMicrotask(() => tableOfThisTurn = undefined);
   }
   return tableOfThisTurn;
+}
+
+/** As {@linkcode readMountTable}, for many callers in one turn of the event loop: a long table takes milliseconds. */
+export function readMountTableOnce(): readonly MountEntry[] {
+  const table = tableTextOnce();
+  return table.entries ??= parseMountInfo(table.text);
+}
+
+/** The topmost mount at exactly `target` (absolute, canonical), read like that, without parsing the rest of the table. */
+export function readMountAt(target: string): MountEntry | undefined {
+  const lines = [...linesAbout(tableTextOnce().text, target, " ")];
+  return mountAtTarget(parseMountInfo(lines.join("\n")), target);
+}
+
+/** The lines of mounts whose mount point begins with `path` (absolute), followed by `next`. */
+function* linesAbout(text: string, path: string, next: string): Iterable<string> {
+  // As the kernel writes it: a space, tab, newline or backslash as three octal digits.
+  const escaped = path.replace(/[ \t\n\\]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
+  const wanted = ` ${escaped}${next}`;
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
+    const start = text.lastIndexOf("\n", at) + 1;
+    // The mount point is the fifth field of six; the fourth, what is mounted, may look the same.
+    if (text.slice(start, at + 1).split(" ").length === 5) yield text.slice(start, text.indexOf("\n", at));
+  }
 }
 
 /** The topmost mount at exactly `target` (absolute, canonical), or undefined. */
@@ -114,7 +126,7 @@ export function mountAtTarget(entries: readonly MountEntry[], target: string): M
 
 /** Whether something is mounted at exactly `target` (absolute, canonical) now. */
 export function isMounted(target: string): boolean {
-  return mountAtTarget(readMountTable(), target) !== undefined;
+  return readMountAt(target) !== undefined;
 }
 
 /**

@@ -1,11 +1,10 @@
 /** One run of umount(8) for several targets. */
 import type { LaminaError } from "../core/errors.ts";
-import type { MountEntry } from "../core/mountinfo.ts";
 import { runCommand } from "./command.ts";
 import { hostError } from "./errno_errors.ts";
 import { isMadeAtOnce, mayHang } from "./file_system_types.ts";
 import { errnoOfMessage, unmountError } from "./mount_errors.ts";
-import { mountAtTarget } from "./mount_table.ts";
+import { readMountAt, readMountTableOnce } from "./mount_table.ts";
 import { mountUsers } from "./mount_users.ts";
 
 /** A target to be unmounted. */
@@ -25,14 +24,15 @@ export function fitsUnmountBatch(batch: readonly UnmountJob[], group: readonly U
 
 /**
  * Whether a target leaves without waiting for a server or for much to be written: nothing of a disk, or a bind whose
- * file system stays mounted elsewhere. Undefined: nothing is mounted there.
+ * file system stays mounted elsewhere (the last mount of a disk writes everything out: that is for a process that can be
+ * killed). Undefined: nothing is mounted there.
  */
-export function unmountsAtOnce(table: readonly MountEntry[], job: UnmountJob): boolean | undefined {
-  const entry = mountAtTarget(table, job.target);
+export function unmountsAtOnce({ target, lazy, force }: UnmountJob): boolean | undefined {
+  const entry = readMountAt(target);
   if (entry === undefined) return undefined;
-  if (mayHang(entry.type) || job.force) return false;
-  return job.lazy || isMadeAtOnce(entry.type) ||
-    table.some((other) => other !== entry && other.device === entry.device);
+  if (mayHang(entry.type) || force) return false;
+  return lazy || isMadeAtOnce(entry.type) ||
+    readMountTableOnce().some(({ id, device }) => id !== entry.id && device === entry.device);
 }
 
 /**

@@ -43,6 +43,7 @@ export class Store implements Disposable {
   readonly #path: string;
   #queue: QueuedWrite[] = [];
   #closed = false;
+  #commits = 0;
 
   /**
    * Opens or creates the database and brings its schema up to date.
@@ -65,6 +66,11 @@ export class Store implements Disposable {
     } catch (error) {
       throw error instanceof LaminaError ? error : storageError(error, `Cannot open the database ${path}`, path);
     }
+  }
+
+  /** How often something was committed since the database was opened: as long as it stays, every read says the same. */
+  get commits(): number {
+    return this.#commits;
   }
 
   /** See {@linkcode Reader}. */
@@ -155,6 +161,7 @@ export class Store implements Disposable {
         this.#db.exec("RELEASE one");
       }
       this.#db.exec("COMMIT");
+      this.#commits++;
       settle.forEach((answer) => answer());
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");

@@ -3,7 +3,12 @@ import { jsonResponse } from "../../runtime/api/json_answer.ts";
 
 Deno.test("an answer is the JSON of its value, be it a list of items that stay the same or not", async () => {
   const kept = Object.freeze({ name: 'a "b"', labels: Object.freeze({ ü: "1" }), gone: undefined });
-  const values = [{ a: [1, undefined] }, null, [], [1, "x", null, undefined], [kept, { ...kept, name: "c" }, kept], [
+  const list = Object.freeze([kept, Object.freeze({ ...kept, name: "ü" })]);
+  const values = [list, { a: [1, undefined] }, null, [], [1, "x", null, undefined], [
+    kept,
+    { ...kept, name: "c" },
+    kept,
+  ], [
     [],
   ]];
   for (const value of values) {

@@ -3,6 +3,7 @@ import {
   isMounted,
   mountAtTarget,
   mountIdentity,
+  readMountAt,
   readMountTable,
   watchMountTable,
 } from "../../runtime/host/mount_table.ts";
@@ -29,6 +30,23 @@ rootTest("a new mount is seen at its target and by its identity", async () => {
   const after = mountIdentity(scratch.path);
   assertEquals([isMounted(scratch.path), after.isRoot, after.isDirectory], [true, true, true]);
   assert(before.id !== after.id);
+});
+
+rootTest("the mount at a path is found among those with similar names, whatever characters it has", async () => {
+  await using scratch = await scratchDirectory();
+  const targets = ["a", "a b", "a\\040b", "a\nb", "ab", "ü"].map((name) => `${scratch.path}/${name}`);
+  for (const target of targets) await Deno.mkdir(target);
+  await tmpfs(targets[4]!);
+  assertEquals(targets.map((target) => readMountAt(target)?.target), targets.map((t, at) => at === 4 ? t : undefined));
+  for (const target of targets) await tmpfs(target);
+  for (const target of targets) assertEquals(readMountAt(target), mountAtTarget(readMountTable(), target));
+  // A directory on the way was renamed: the kernel calls that no change of the table.
+  await Deno.mkdir(`${targets[0]}/before/x`, { recursive: true });
+  await tmpfs(`${targets[0]}/before/x`);
+  assertEquals(readMountAt(`${targets[0]}/before/x`)?.type, "tmpfs");
+  await Deno.rename(`${targets[0]}/before`, `${targets[0]}/after`);
+  assertEquals(readMountAt(`${targets[0]}/after/x`)?.type, "tmpfs");
+  assertEquals(readMountAt(`${targets[0]}/before/x`), undefined);
 });
 
 rootTest("watching the mount table wakes after each change and sleeps in between", async () => {

@@ -84,7 +84,7 @@ async function containersThatFit(
     const [given] = filters.get(name) ?? [];
     return given === undefined ? undefined : (await findContainer(runtime, given, operation)).id;
   };
-  const all = runtime.containers.list().reverse();
+  const all = runtime.containers.list().toReversed();
   const position = (id: string | undefined) => id === undefined ? undefined : all.findIndex((item) => item.id === id);
   const [before, since] = [position(await bound("before")), position(await bound("since"))];
   const names = (filters.get("name") ?? []).map((value) => patternOf("name", value));
