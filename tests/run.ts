@@ -8,6 +8,7 @@
  */
 import { join, relative } from "@std/path/posix";
 import { againInside, canUnshare, isInside } from "./support/mount_namespace.ts";
+import { cacheDirectory } from "./support/cache_directory.ts";
 import { ensurePackages } from "./support/packages.ts";
 import { bold, duration, green, red, say, yellow } from "./support/say.ts";
 import { type MachineState, machineState, stateDifferences } from "./support/machine_state.ts";
@@ -22,7 +23,7 @@ const moduleTimeout_ms = 1_500_000;
 const maxSecondAttempts = 5;
 const inCi = Deno.env.get("CI") === "true";
 const project = join(import.meta.dirname!, "..");
-const durationsFile = join(project, ".cache/test_durations.json");
+const durationsFile = join(cacheDirectory(), "test_durations.json");
 
 /** Runs the suite and returns the exit status. */
 async function main(args: readonly string[]): Promise<number> {
@@ -233,7 +234,7 @@ async function readDurations(): Promise<Record<string, number>> {
 async function writeDurations(results: readonly ModuleResult[]): Promise<void> {
   const known = await readDurations();
   for (const { file, duration_ms } of results) known[file] = Math.round(duration_ms);
-  await Deno.mkdir(join(project, ".cache"), { recursive: true });
+  await Deno.mkdir(cacheDirectory(), { recursive: true });
   await Deno.writeTextFile(durationsFile, JSON.stringify(known));
 }
 

@@ -3,6 +3,7 @@ import { join } from "@std/path/posix";
 import { type LaminaProcess, startLamina } from "../../tests/e2e/lamina_process.ts";
 import { benchApi } from "./bench_daemon.ts";
 import type { DebianImage } from "./debian_image.ts";
+import { writeDeepImage } from "./deep_image.ts";
 import { processFacts } from "./process_facts.ts";
 import { percentile } from "./recorder.ts";
 
@@ -20,11 +21,13 @@ export interface Observations {
   readonly infoInExportP99_ms: number;
   readonly infoInExportCalls: number;
   readonly sameImport_ms: number;
+  /** From asking for a root of six layers to having it, where `serve --mounter libc` mounts without a process. */
+  readonly mountedByLibc_ms: number;
 }
 
 /** Observes daemons of its own in `directory`. */
 export async function observe(directory: string, image: DebianImage, binary?: string): Promise<Observations> {
-  const start = () => startLamina(join(directory, "observed"), { binary });
+  const start = (...serveArgs: string[]) => startLamina(join(directory, "observed"), { binary, serveArgs });
   await Deno.mkdir(join(directory, "observed"), { recursive: true });
   const importing = await withDaemon(await start(), async (lamina) => {
     const api = benchApi(lamina.socket);
@@ -67,7 +70,27 @@ export async function observe(directory: string, image: DebianImage, binary?: st
       idleWritten_bytes: after.written_bytes - before.written_bytes,
     };
   });
-  return { ready_ms: percentile(starts, 0.5), idleSeconds, ...idle, ...importing };
+  const mountedByLibc_ms = await withDaemon(
+    await start("--mounter", "libc"),
+    (lamina) => timeMounts(lamina, directory),
+  );
+  return { ready_ms: percentile(starts, 0.5), idleSeconds, ...idle, ...importing, mountedByLibc_ms };
+}
+
+async function timeMounts(lamina: LaminaProcess, directory: string): Promise<number> {
+  const api = benchApi(lamina.socket);
+  const layout = join(directory, "observed/layout");
+  await writeDeepImage(layout, "deep:6", 6);
+  await api.post(`/v1/images/import?path=${layout}&reference=deep:6`);
+  const samples: number[] = [];
+  for (let run = 0; run < 60; run++) {
+    const begun = performance.now();
+    const { id } = await api.post<{ id: string }>("/v1/containers?mount=true", { image: "deep:6" });
+    samples.push(performance.now() - begun);
+    await api.post(`/v1/containers/${id}/unmount`);
+    await api.delete(`/v1/containers/${id}`);
+  }
+  return percentile(samples, 0.5);
 }
 
 /** Asks for `/v1/info` every few milliseconds for as long as `work` takes. */

@@ -58,7 +58,10 @@ export function verdicts(samples: ReadonlyMap<string, readonly number[]>, seen: 
 
 /** Further figures that have no target. */
 export function otherFigures(samples: ReadonlyMap<string, readonly number[]>, seen: Observations): string[] {
-  const lines = [`idle memory ${mb(seen.idle_bytes)}`];
+  const lines = [
+    `idle memory ${mb(seen.idle_bytes)}`,
+    `asked for to mounted with serve --mounter libc, 6 layers: p50 ${ms(seen.mountedByLibc_ms)}`,
+  ];
   for (const [name, values] of samples) {
     lines.push(`${name}: p50 ${ms(percentile(values, 0.5))}, p99 ${ms(percentile(values, 0.99))} (${values.length})`);
   }

@@ -2,7 +2,7 @@
 import { join } from "@std/path/posix";
 import { messageOf } from "../../runtime/core/errors.ts";
 import { commandOutput } from "../../runtime/host/command.ts";
-import { project } from "../architecture/sources.ts";
+import { cacheDirectory } from "../support/cache_directory.ts";
 import { say } from "../support/say.ts";
 import { type ModuleResult, runTestModule } from "../support/test_process.ts";
 import { ensureGuestImage, type GuestImage, whyNoGuest } from "./guest_image.ts";
@@ -14,7 +14,7 @@ import { INSIDE, runGuestSuite } from "./run_suite.ts";
 import { ensureZfsModules } from "./zfs_modules.ts";
 
 /** Where images and modules are kept between runs. */
-export const GUEST_CACHE: string = join(project, ".cache/vm");
+export const GUEST_CACHE: string = join(cacheDirectory(), "vm");
 
 /** How the part is run. */
 export interface GuestPartOptions {
@@ -58,7 +58,7 @@ export async function runGuestPart(files: readonly string[], options: GuestPartO
   const tree = `${options.scratch}/tree.erofs`;
   const modules = [...suites.flatMap((suite) => suite.files), INSIDE];
   // Told where it is needed.
-  const packed = suites.length === 0 ? undefined : await settled(makeGuestTree(tree, modules, GUEST_CACHE));
+  const packed = suites.length === 0 ? undefined : await settled(makeGuestTree(tree, modules));
 
   const inGuest = suites.map((suite, index): GuestJob => ({
     files: suite.files,

@@ -9,10 +9,10 @@ const project = fromFileUrl(new URL("../../", import.meta.url));
  *
  * @param target Path of the image.
  * @param modules Entry points (relative to the project) whose compiled form goes along: type stripping is slow in the guest.
- * @param cache Directory that keeps Deno's cache between runs.
  */
-export async function makeGuestTree(target: string, modules: readonly string[], cache: string): Promise<void> {
-  const denoDir = join(cache, "deno-dir");
+export async function makeGuestTree(target: string, modules: readonly string[]): Promise<void> {
+  // Of this checkout: what is compiled is kept by its path.
+  const denoDir = join(project, ".cache/guest-deno-dir");
   const staging = await Deno.makeTempDir({ prefix: "lamina-tree-" });
   try {
     await commandOutput(Deno.execPath(), ["cache", "--no-check", ...modules], {

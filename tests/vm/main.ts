@@ -44,7 +44,7 @@ async function main(): Promise<number> {
   const work = await Deno.makeTempDir({ prefix: "lamina-vm-" });
   try {
     const mentioned = command.match(/\S+\.ts/g) ?? [];
-    await makeGuestTree(`${work}/tree.erofs`, [...moduleOptions, ...mentioned, "mod.ts"], GUEST_CACHE);
+    await makeGuestTree(`${work}/tree.erofs`, [...moduleOptions, ...mentioned, "mod.ts"]);
     await makeScratchDisk(`${work}/scratch.img`);
     const disks = [...diskOptions, `${work}/scratch.img`];
     const result = await runGuest({

@@ -2,7 +2,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Random } from "../layer/support/random_trees.ts";
 import { scratchDirectory } from "../support/scratch.ts";
-import { GUEST_CACHE } from "./guest_part.ts";
 import { makeGuestTree } from "./guest_tree.ts";
 import { type CutMoment, live, makeDurableDisk } from "./power_cut.ts";
 import { guestTest, testGuest } from "./test_guest.ts";
@@ -13,7 +12,7 @@ const seed = Number(Deno.env.get("LAMINA_TEST_SEED") ?? Math.floor(Math.random()
 guestTest(`what was acknowledged is there after power cuts, and nothing half done (seed ${seed})`, async () => {
   await using scratch = await scratchDirectory();
   const [tree, disk] = [`${scratch.path}/tree.erofs`, `${scratch.path}/disk`];
-  await makeGuestTree(tree, [program], GUEST_CACHE);
+  await makeGuestTree(tree, [program]);
   await makeDurableDisk(disk, "2G");
   const machine = { image: await testGuest(), tree, disk, timeout_ms: 900_000 };
   const random = new Random(seed);
