@@ -2,7 +2,7 @@
 import { errorChain } from "../../api/log.ts";
 import type { Router } from "../../api/router.ts";
 import type { FurtherSocket } from "../../api/server.ts";
-import { shareAllocatorArenas } from "../../host/allocator.ts";
+import { keepAllocatorSmall } from "../../host/allocator.ts";
 import { command } from "../command.ts";
 import { UsageError } from "../parse.ts";
 import type { ServeConfig } from "../serve_config.ts";
@@ -56,7 +56,7 @@ export const serveCommand = command({
   ],
   async run({ flags, place, output, log, signal }) {
     const begun_ms = performance.now();
-    shareAllocatorArenas();
+    keepAllocatorSmall();
     const config: ServeConfig = flags.config === undefined
       ? {}
       : await (await import("../serve_config.ts")).readServeConfig(flags.config);

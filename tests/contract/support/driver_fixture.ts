@@ -2,6 +2,7 @@
 import { join } from "@std/path/posix";
 import { Store } from "../../../runtime/store/store.ts";
 import { type Mount, mountAt } from "../../../runtime/core/mount.ts";
+import { isLaminaError } from "../../../runtime/core/errors.ts";
 import type { SnapshotKey } from "../../../runtime/core/ids.ts";
 import type { Operation } from "../../../runtime/core/operation.ts";
 import type { Mounter } from "../../../runtime/host/mounter.ts";
@@ -129,11 +130,27 @@ export class DriverFixture implements AsyncDisposable {
   async mounted<T>(mounts: readonly Mount[], body: (root: string) => T | Promise<T>): Promise<T> {
     const target = join(this.scratch.path, `mnt-${++this.#mounts}`);
     await Deno.mkdir(target);
-    await this.setup.mounter.mount(mounts.map((mount) => mountAt(mount, target)), this.operation);
+    await this.#mount(mounts.map((mount) => mountAt(mount, target)));
     try {
       return await body(target);
     } finally {
       await this.setup.mounter.unmount([target], this.operation);
+    }
+  }
+
+  /**
+   * With an index, overlayfs refuses a directory that another overlay shows still: another test's mount namespace, made
+   * while that was mounted here, has a copy of it for some moments.
+   */
+  async #mount(mounts: readonly Mount[]): Promise<void> {
+    const patient = mounts.some(({ options }) => options.includes("index=on"));
+    for (let tries = patient ? 100 : 1;; tries--) {
+      try {
+        return await this.setup.mounter.mount(mounts, this.operation);
+      } catch (error) {
+        if (tries === 1 || !isLaminaError(error, "CONFLICT")) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
     }
   }
 
