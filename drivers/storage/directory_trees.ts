@@ -11,6 +11,7 @@
  *
  * A directory without a row is nobody's, so a temporary name is not needed while it is made.
  */
+import { setImmediate } from "node:timers";
 import { join } from "@std/path/posix";
 import { LaminaError, messageOf } from "../../runtime/core/errors.ts";
 import { type MountEntry, mountsBelow } from "../../runtime/core/mountinfo.ts";
@@ -125,6 +126,11 @@ export class DirectoryTrees implements SnapshotTrees {
         if (isLimited(tree)) await this.limits!.limit(this.#directoriesOf(id), tree);
       }
       if (tree.parent !== undefined) await this.fill(id, tree, operation);
+      if (tree.whenComplete !== undefined) {
+        tree.whenComplete();
+        // One turn of the event loop later: what uses the tree already is started before the disk is waited for.
+        await new Promise<void>((resolve) => setImmediate(resolve));
+      }
       if (tree.purpose === "active") await this.sync(id, tree);
     } catch (error) {
       throw await discarded(this, id, hostError(error, attempted, { path: directory }));

@@ -1,9 +1,8 @@
 /** A snapshot's mounts, handed out before the snapshot is durable. See `PrepareOptions.whenUsable`. */
-import { setImmediate } from "node:timers";
 import type { Mount } from "../../runtime/core/mount.ts";
 import type { PrepareOptions } from "./port.ts";
 
-/** Begins the use, and ends it when the snapshot does not come to be. */
+/** Starts the use once, and ends it when the snapshot does not come to be. */
 export class EarlyUse {
   #mounts: Promise<Mount[]> | undefined;
   #started: Promise<{ stop(): Promise<void> }> | undefined;
@@ -13,13 +12,12 @@ export class EarlyUse {
     private readonly findMounts: () => Promise<Mount[]>,
   ) {}
 
-  /** Begins the use, if somebody wants it; resolves once it has got going, for the database's commit blocks this thread. */
-  async begin(): Promise<void> {
-    if (this.whenUsable === undefined) return;
+  /** Begins the use, if somebody wants it and it has not begun. Waits for nothing. */
+  start(): void {
+    if (this.whenUsable === undefined || this.#started !== undefined) return;
     this.#started = this.mounts().then(this.whenUsable);
     // Whoever stops or asks for the mounts sees the failure.
     this.#started.catch(() => {});
-    await new Promise<void>((resolve) => setImmediate(resolve));
   }
 
   /** The mounts of the snapshot, found out once. */

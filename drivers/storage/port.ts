@@ -75,8 +75,8 @@ export interface PrepareOptions {
   /** See {@linkcode Alongside}. */
   readonly alongside?: Alongside;
   /**
-   * Called once with the mounts of the new snapshot, when its tree is durable and before its row is: mounting may
-   * go on while the disk is waited for. Only `prepare` calls it. What is made of it is the caller's to
+   * Called once with the mounts of the new snapshot, as soon as its tree can be used and before tree and row are durable:
+   * mounting may go on while the disk is waited for. Only `prepare` calls it. What is made of it is the caller's to
    * await. When `prepare` fails, it calls `stop` of what was returned and waits for it; a process that dies meanwhile
    * leaves a mount of a tree without a row, and whoever mounts takes that away at its next start.
    */

@@ -107,13 +107,13 @@ export abstract class SnapshotDriver<Trees extends SnapshotTrees = SnapshotTrees
     const id = this.rows.reserveId();
     const { size_bytes: limit_bytes, inodes: limit_inodes } = options;
     const use = new EarlyUse(options.whenUsable, async () => [await this.activeMount(id, chain)]);
-    const tree: NewTree = { purpose: "active", parent: chain[0], limit_bytes, limit_inodes };
+    const whenComplete = options.whenUsable && (() => use.start());
+    const tree: NewTree = { purpose: "active", parent: chain[0], limit_bytes, limit_inodes, whenComplete };
     try {
       await this.#making(id, tree, attempted, operation, async () => {
         faultPoint("snapshot.directory_made");
         operation.signal.throwIfAborted();
-        // Not before the tree is synced: the kernel's part of a mount writes to the same journal and keeps it waiting.
-        await use.begin();
+        use.start();
         const { labels } = options;
         await this.#store.write((tx) => {
           this.rows.insert(tx, { id, key, kind: "active", parent, labels, limit_bytes, limit_inodes }, "prepare");

@@ -21,6 +21,8 @@ export interface NewTree {
   readonly limit_bytes?: number;
   /** See `PrepareOptions.inodes`. Only for drivers with the capability `inodeQuota`. */
   readonly limit_inodes?: number;
+  /** Called when the tree is complete, before it is durable. Whoever makes trees may leave it to the caller of `make`. */
+  readonly whenComplete?: () => void;
 }
 
 /** A tree at a path, until it is given back by disposing it. */
