@@ -81,6 +81,8 @@ export class ContainerViews {
   /** Its row has changed. */
   forget(id: string): void {
     this.#shown.delete(id);
+    // Somebody may have listed it between the commit and this.
+    this.#listed = undefined;
   }
 
   #summaryOf(row: ContainerRow): Lasting {

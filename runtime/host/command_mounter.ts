@@ -1,6 +1,7 @@
 /** Mounts through mount(8) and umount(8), several in one process: the default and the reference. */
 import { LaminaError, messageOf } from "../core/errors.ts";
 import type { Mount } from "../core/mount.ts";
+import type { MountEntry } from "../core/mountinfo.ts";
 import { BatchLane } from "./batch_lane.ts";
 import { hostError } from "./errno_errors.ts";
 import { isMadeAtOnce } from "./file_system_types.ts";
@@ -113,11 +114,12 @@ export class CommandMounter implements Mounter {
 
   /** The longest run of mounts from `at` on that can share a process, prepared. */
   async #nextGroup(mounts: readonly Mount[], at: number, signal: AbortSignal): Promise<MountJob[]> {
+    const hangs = hangingPaths();
     const jobs: MountJob[] = [];
     for (const mount of mounts.slice(at)) {
       // A bind of something below an earlier target must see what that mount brought.
       if (jobs.some((job) => isBelow(mount.source, job.realTarget))) break;
-      const alone = !isMadeAtOnce(mount.type) || (isBind(mount) && pathMayHang(readMountTableOnce(), mount.source));
+      const alone = !isMadeAtOnce(mount.type) || (isBind(mount) && hangs(mount.source));
       if (alone && jobs.length > 0) break;
       const job = await prepareMountJob(mount, alone, signal);
       const single = job.alone || this.#isMadeDetached(job);
@@ -169,6 +171,15 @@ export class CommandMounter implements Mounter {
 /** The patience of a process that serves several calls, or cleans up after one. */
 function shared(): AbortSignal {
   return AbortSignal.timeout(DEFAULT_TIMEOUT_MS);
+}
+
+/** Tells which paths may hang. Reads the mount table when it is first asked: only binds need it. */
+function hangingPaths(): (path: string) => boolean {
+  let table: readonly MountEntry[] | undefined;
+  return (path) => {
+    table ??= readMountTableOnce();
+    return pathMayHang(table, path);
+  };
 }
 
 function isBind(mount: Mount): boolean {

@@ -29,6 +29,7 @@ Deno.test("a container is the same object in two lists, until it is renamed, mou
   assertEquals(views.list(none), [{ ...renamed!, storage_driver: "vfs" }]);
   stored.spec = JSON.stringify({ ...spec, storage_options: { size: "1G" } });
   store.commits++;
+  assertEquals<unknown>(views.list(none)[0]!.storage_options, {});
   views.forget(row.id);
   assertEquals<unknown>(views.list(none)[0]!.storage_options, { size: "1G" });
 });
